@@ -1,0 +1,35 @@
+# make demo · make test · make lint · make clean        (make owns .venv)
+PYTHON ?= python3.11
+BIN := .venv/bin
+# Hash seed and threads are fixed so that runs on one machine give the same bytes.
+export PYTHONHASHSEED := 0
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test lint format clean
+
+demo: .venv/ready
+	$(BIN)/snakemake --cores all --configfile config/demo.yaml
+	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
+	    --evaluations results/demo/*/*/evaluations.json
+
+test: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check workflow/Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: .venv/ready
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt workflow/Snakefile rules
+
+# The requirements are the complete list, so nothing is left to resolve.
+.venv/ready: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.txt
+	touch $@
+
+clean:
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache logs

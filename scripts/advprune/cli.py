@@ -1,0 +1,46 @@
+"""What every script does around its work: errors as one line, a log, no traceback for users."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from advprune import progress
+from advprune.errors import UserError
+
+log = logging.getLogger("advprune")
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main`; a UserError becomes one line on standard error and exit status 2."""
+    try:
+        main()
+    except UserError as error:
+        log.error("%s", error)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception:
+        log.exception("failed")
+        raise
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Argument parser with the options that all scripts share."""
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument("--log", type=Path, help="write messages and the progress bar here")
+    return result
+
+
+def open_log(path: Path | None) -> None:
+    """Send messages to the log file (standard error without one), and progress bars along."""
+    if path is None:
+        handler = logging.StreamHandler()
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        progress.send_to(handler.stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False

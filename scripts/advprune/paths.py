@@ -1,0 +1,48 @@
+"""The names of all files of a run, used by the rules (as patterns) and by the code."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Layout:
+    """File names below `results/<preset>`; braces are the workflow's wildcards."""
+
+    preset: str
+
+    @property
+    def root(self) -> str:
+        """Folder of everything this preset produces."""
+        return f"results/{self.preset}"
+
+    @property
+    def dataset(self) -> str:
+        """The dataset as one file."""
+        return f"{self.root}/{{dataset}}/data.safetensors"
+
+    @property
+    def pretrained(self) -> str:
+        """A robustly pretrained net, shared by all methods with the same recipe."""
+        return f"{self.root}/{{dataset}}/{{arch}}/pretrained/{{recipe}}/seed{{seed}}.safetensors"
+
+    @property
+    def model(self) -> str:
+        """Folder of one model: `target` is structure-sparsity."""
+        return f"{self.root}/{{dataset}}/{{arch}}/{{method}}/{{target}}/seed{{seed}}"
+
+    @property
+    def evaluations(self) -> str:
+        """The evaluations of all models of one dataset and net."""
+        return f"{self.root}/{{dataset}}/{{arch}}/evaluations.json"
+
+    def of_model(self, name: str) -> str:
+        """A file in the model's folder."""
+        return f"{self.model}/{name}"
+
+    def summary(self, name: str) -> str:
+        """A file about all models."""
+        return f"{self.root}/{name}"
+
+
+def target_name(structure: str, sparsity: str) -> str:
+    """Folder name of a pruning target: `unstructured-0.9`, `none-0`."""
+    return f"{structure}-{sparsity}"
