@@ -1,0 +1,1 @@
+"""Datasets as uint8 tensors: their table, their files, their batches."""

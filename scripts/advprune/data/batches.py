@@ -1,0 +1,89 @@
+"""Batches drawn and augmented where the images are, without waiting for the device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+from advprune.data.dataset import Split
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """A random crop out of `pad` pixels of zeros around the image, then perhaps a mirror image."""
+
+    pad: int
+    flip: bool
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return images [N, C, H, W] of the same type, each with its own offset and mirroring."""
+        n, _, height, width = images.shape
+        top, left = (
+            _draw(2 * self.pad + 1, n, generator, images.device)[:, None] for _ in range(2)
+        )
+        columns = torch.arange(width, device=images.device).expand(n, width)
+        if self.flip:
+            mirrored = _draw(2, n, generator, images.device)[:, None].bool()
+            columns = torch.where(mirrored, columns.flip(1), columns)
+        rows = torch.arange(height, device=images.device) + top
+        padded = F.pad(images, (self.pad,) * 4).permute(0, 2, 3, 1)
+        sample = torch.arange(n, device=images.device)[:, None, None]
+        cropped = padded[sample, rows[:, :, None], (columns + left)[:, None, :]]
+        return cropped.permute(0, 3, 1, 2).contiguous()
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    *,
+    generator: torch.Generator | None = None,
+    augment: Augment | None = None,
+    drop_last: bool = False,
+) -> Iterator[Batch]:
+    """Yield (images float32 in [0,1], labels) on the split's device, one pass over the split.
+
+    Shuffled by the generator if given, otherwise in order; augmentation needs the generator. A
+    generator on the CPU gives the same batches for a split on any device.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
+    if augment is not None and generator is None:
+        raise ValueError("augmentation needs a generator")
+    return _pass_over(split, batch_size, generator, augment, drop_last)
+
+
+def to_float(images: torch.Tensor) -> torch.Tensor:
+    """Turn uint8 images into float32 in [0,1]."""
+    return images.to(torch.float32) / 255
+
+
+def _pass_over(
+    split: Split,
+    batch_size: int,
+    generator: torch.Generator | None,
+    augment: Augment | None,
+    drop_last: bool,
+) -> Iterator[Batch]:
+    n = len(split)
+    order = None
+    if generator is not None:
+        order = torch.randperm(n, generator=generator, device=generator.device)
+        order = order.to(split.images.device, non_blocking=True)
+    end = n - n % batch_size if drop_last else n
+    for start in range(0, end, batch_size):
+        pick = slice(start, start + batch_size)
+        if order is not None:
+            pick = order[pick]
+        images, labels = split.images[pick], split.labels[pick]
+        if augment is not None:
+            images = augment(images, generator)
+        yield to_float(images), labels
+
+
+def _draw(high: int, n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
+    """Draw n integers in [0, high) on the generator's device and bring them to `device`."""
+    drawn = torch.randint(high, (n,), generator=generator, device=generator.device)
+    return drawn.to(device, non_blocking=True)

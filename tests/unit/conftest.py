@@ -1,0 +1,24 @@
+"""Fixtures of the unit tests."""
+
+import pytest
+import torch
+
+from advprune.models.registry import build
+from small import SMALL
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def net():
+    """A fresh narrow ResNet18 for 8×8 images of three classes."""
+    return build(SMALL, torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def rng():
+    """A seeded generator."""
+    return torch.Generator().manual_seed(0)
