@@ -1,0 +1,173 @@
+"""AutoAttack (Croce & Hein 2020, arXiv 2003.01690) with a verdict per sample.
+
+The attacks are those of the packaged original, `pyautoattack`, in the original's configuration.
+They are run one by one on the samples that are still robust, which is what the original does
+too, so that it is known which attack broke which sample.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyautoattack
+import torch
+from pyautoattack import checks
+from torch import Tensor, nn
+
+from advprune.attacks.boundary import margin, misclassified
+from advprune.attacks.verdicts import EPS_TOLERANCE
+from advprune.errors import UserError
+from advprune.models.frozen import frozen
+
+LOG = logging.getLogger("advprune")
+TARGETS = 9  # of the targeted attacks, where there are that many wrong classes
+# A sample found on the decision boundary can fall on either side of it when it is seen in another
+# batch; beyond this share of the largest logit it is not rounding.
+ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Verdicts for N samples.
+
+    `clean_correct` and `robust` are bool [N]; robust implies clean_correct. `broken_by` names the
+    attack that broke a sample, "clean" if it was misclassified from the start, "" if it is
+    robust. `adversarial` [N, C, H, W] is the input itself where no attack succeeded. `warnings`
+    are signs that the verdicts may be too optimistic; AutoAttack's own and ours.
+    """
+
+    clean_correct: Tensor
+    robust: Tensor
+    broken_by: list[str]
+    adversarial: Tensor
+    warnings: list[str]
+
+
+def autoattack(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    seed: int,
+    batch_size: int,
+    version: str = "standard",
+    attacks: Sequence[str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Verdicts:
+    """Attack x [N, C, H, W] in [0, 1] with Linf radius eps; `attacks` selects some of `version`.
+
+    Every batch of survivors starts from `seed`, as in the original: verdicts are a function of
+    (net, samples in their order, seed, batch size), and the global random state is untouched.
+    """
+    x = x.contiguous()  # the original takes views that channels_last does not have
+    devices = [x.device] if x.device.type == "cuda" else []
+    with frozen(net), torch.random.fork_rng(devices), _caught_warnings() as warnings:
+        correct, classes = _clean(net, x, y, batch_size)
+        engine = _engine(net, x, eps, seed, version, classes)
+        adversarial, broken_by = x.clone(), ["" if right else "clean" for right in correct.tolist()]
+        robust, shares = correct.clone(), {"clean": correct.double().mean().item()}
+        for name in _chosen(attacks, engine.attacks_to_run):
+            left = robust.nonzero().squeeze(1)
+            if len(left) == 0:
+                break
+            engine.attacks_to_run = [name]
+            found, labels = engine.run_standard_evaluation(x[left], y[left], batch_size=batch_size)
+            broken = left[labels != y[left]]
+            adversarial[broken] = found[labels != y[left]]
+            robust[broken] = False
+            for sample in broken.tolist():
+                broken_by[sample] = name
+            shares[name] = robust.double().mean().item()
+            if progress:
+                progress(f"{name}: {int(robust.sum())} of {len(x)} samples still robust")
+        checks.check_square_sr(shares, logger=engine.logger)
+        warnings += _verify(net, x, y, adversarial, robust, eps, batch_size)
+    return Verdicts(correct, robust, broken_by, adversarial, warnings)
+
+
+def _engine(
+    net: nn.Module, x: Tensor, eps: float, seed: int, version: str, classes: int
+) -> pyautoattack.AutoAttack:
+    """Configure the original; fewer targets where the net has fewer than ten classes."""
+    if version not in ("standard", "plus", "rand"):
+        raise UserError(f"AutoAttack version {version!r} is not one of standard, plus, rand")
+    if classes < 4 and version != "rand":
+        raise UserError(f"AutoAttack's targeted DLR loss needs 4 classes, the net has {classes}")
+    engine = pyautoattack.AutoAttack(
+        net, norm="Linf", eps=eps, seed=seed, version=version, device=x.device
+    )
+    engine.apgd_targeted.n_target_classes = min(TARGETS, classes - 1)
+    engine.fab.n_target_classes = min(TARGETS, classes - 1)
+    return engine
+
+
+def _chosen(attacks: Sequence[str] | None, known: Sequence[str]) -> list[str]:
+    if unknown := set(attacks or ()) - set(known):
+        raise UserError(f"unknown attacks {sorted(unknown)}; this version has {', '.join(known)}")
+    return [name for name in known if attacks is None or name in attacks]
+
+
+def _clean(net: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> tuple[Tensor, int]:
+    """(clean verdicts [N], number of classes)."""
+    with torch.no_grad():
+        logits = torch.cat([net(images) for images in x.split(batch_size)])
+    return ~misclassified(logits, y), logits.shape[1]
+
+
+@torch.no_grad()
+def _verify(
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    adversarial: Tensor,
+    robust: Tensor,
+    eps: float,
+    batch_size: int,
+) -> list[str]:
+    """Check every adversarial again: inside the box and eps, and not classified as its label.
+
+    Returns warnings. One that is plainly classified as its label is a RuntimeError.
+    """
+    if not ((adversarial - x).abs() <= eps + EPS_TOLERANCE).all():  # not >: NaN must fail too
+        raise RuntimeError("AutoAttack returned a perturbation larger than eps")
+    if adversarial.min() < 0 or adversarial.max() > 1:
+        raise RuntimeError("AutoAttack returned an image outside [0, 1]")
+    broken = (~robust).nonzero().squeeze(1)
+    if len(broken) == 0:
+        return []
+    logits = torch.cat([net(adversarial[part]) for part in broken.split(batch_size)])
+    back = ~misclassified(logits, y[broken])
+    if (margin(logits, y[broken])[back] > ROUNDING * logits[back].abs().amax(1)).any():
+        raise RuntimeError("an adversarial of AutoAttack is classified correctly when seen again")
+    count = int(back.sum())
+    return [f"{count} adversarials lie within rounding of the decision boundary"] if count else []
+
+
+@contextmanager
+def _caught_warnings() -> Iterator[list[str]]:
+    """Collect the original's warnings, once each, and log them as ours instead of printing.
+
+    Its check for dynamic defences also removes the trace function of debuggers and coverage
+    tools; it is put back at the end.
+    """
+    seen: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() not in seen:
+                seen.append(record.getMessage())
+                LOG.warning("AutoAttack: %s", record.getMessage())
+
+    logger, handler = logging.getLogger("auto-attack"), Collect(logging.WARNING)
+    propagate, trace = logger.propagate, sys.gettrace()
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield seen
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+        sys.settrace(trace)
