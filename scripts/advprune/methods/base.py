@@ -1,0 +1,74 @@
+"""The interface of a pruning method.
+
+A method turns a net (robustly pretrained for methods after training, fresh for the others) into a
+sparse one: `prune` changes the net in place and returns the masks; `finetune` then trains what is
+left. Data, objectives, recipes, the training loop, attacks and exact masks come from the library;
+a method is a score, a projection or a schedule on top of them.
+"""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from advprune.masks import Masks
+from advprune.objectives import Objective, make
+from advprune.recipes import Recipe
+from advprune.sparse import KeepMasked
+from advprune.training import Trainer
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method is asked to do, and what it may use.
+
+    `sparsity` is the share to remove, in [0, 1). `params` are the hyper-parameters of the method's
+    YAML. `objectives` and `recipes` have one entry per phase; `final` names the phase in which
+    masked training happens (None for methods that prune while they train).
+    """
+
+    structure: str
+    sparsity: float
+    params: Mapping[str, Any]
+    objectives: Mapping[str, Objective]
+    recipes: Mapping[str, Recipe]
+    trainer: Trainer
+    final: str | None
+
+    def fit(self, net: nn.Module, phase: str, **options: Any) -> list[dict[str, float]]:
+        """Train `net` through one phase with that phase's objective and recipe."""
+        return self.trainer.fit(net, self.objectives[phase], self.recipes[phase], phase, **options)
+
+
+class Method(ABC):
+    """One pruning method; its module defines the instance `METHOD`."""
+
+    @abstractmethod
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Find the masks, leaving in `net` the weights that finetuning shall start from."""
+
+    def finetune(self, net: nn.Module, masks: Masks, task: Task) -> None:
+        """Masked training of the remaining weights; nothing where pruning was the training."""
+        if task.final is not None:
+            task.fit(net, task.final, hooks=[KeepMasked(masks)])
+
+
+def load(key: str) -> Method:
+    """The method whose module is `advprune.methods.<key>`."""
+    return importlib.import_module(f"advprune.methods.{key}").METHOD
+
+
+def task(spec: Mapping[str, Any], trainer: Trainer) -> Task:
+    """Task from a pruning or finetuning specification (`protocol.Protocol`)."""
+    return Task(
+        structure=spec["structure"],
+        sparsity=spec["sparsity"],
+        params=spec["params"],
+        objectives={p: make(o, trainer.threat) for p, o in spec["objectives"].items()},
+        recipes={p: Recipe.from_dict(r) for p, r in spec["recipes"].items()},
+        trainer=trainer,
+        final=spec.get("final"),
+    )

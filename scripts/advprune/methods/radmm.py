@@ -1,0 +1,44 @@
+"""R-ADMM (Ye et al. 2019, arXiv 1903.12561): adversarial training drawn to a sparse set by ADMM.
+
+    pretrain   W minimises the robust loss f                                  (shared stage)
+    prune      Z ← Π(W), U ← 0;  every batch a step on f(W) + Σ ρ/2 ‖W − Z + U‖²
+               between cycles:  ρ ← 1.3 ρ,  Z ← Π(W + U),  U ← U + W − Z
+               at the end the mask is the support of Π(W)
+    finetune   W minimises f with the mask fixed                              (the default)
+
+Π is the Euclidean projection of each layer: the largest weights, or the filters of largest norm.
+"""
+
+from torch import Tensor, nn
+
+from advprune import masks as mk
+from advprune.masks import Masks
+from advprune.methods.base import Method, Task
+from advprune.sparse import Admm
+
+
+class RobustAdmm(Method):
+    """Solver-based lowest weight magnitude, for single weights and for filters."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Train the dense net towards the sparse set, then cut."""
+
+        def support(weights: dict[str, Tensor]) -> Masks:
+            scores = {n: mk.unit_norms(w, task.structure) for n, w in weights.items()}
+            units = mk.rank(scores, task.sparsity)
+            return {n: mk.expand(u, weights[n], task.structure) for n, u in units.items()}
+
+        pull = Admm(
+            net,
+            task.structure,
+            support,
+            rho=task.params["rho"],
+            growth=task.params["growth"],
+            cycles=task.recipes["prune"].cycles,
+        )
+        task.fit(net, "prune", hooks=[pull])
+        units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity)
+        return mk.weight_masks(net, units, task.structure)
+
+
+METHOD = RobustAdmm()
