@@ -1,0 +1,51 @@
+"""The look of all figures: type sizes, and a colour-blind safe style that belongs to a method."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# Wong 2011 (Okabe-Ito) without black and yellow, plus indigo and wine of Tol's muted scheme
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
+DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1.0)), (0, (5, 1.2, 1.2, 1.2)))
+MARKERS = ("o", "s", "^", "D")
+SETTINGS = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures look the same everywhere
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,  # embedded TrueType: Type 3 fonts are refused by many proceedings
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a method is drawn, everywhere."""
+
+    colour: str
+    dash: str | tuple
+    marker: str
+
+
+DENSE = Style("#6e6e6e", (0, (4, 2)), "o")
+
+
+def styles(methods: Iterable[str], dense: Iterable[str] = ()) -> dict[str, Style]:
+    """Give every method a style by its rank among all keys; dense nets share one.
+
+    Up to 8 methods differ in colour, up to 32 in colour and line. Pass all methods of a report, not
+    those of one figure, so that a method looks the same in all of them.
+    """
+    found = dict.fromkeys(dense, DENSE)
+    for rank, key in enumerate(sorted(set(methods) - set(found))):
+        lap = rank // len(COLOURS) % len(DASHES)
+        found[key] = Style(COLOURS[rank % len(COLOURS)], DASHES[lap], MARKERS[lap])
+    return found

@@ -1,0 +1,170 @@
+"""The leaderboard page: one HTML file that needs neither network nor server."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from advprune.errors import UserError
+from advprune.report.curves import CAPTION
+from advprune.report.records import (
+    ACCURACIES,
+    Record,
+    group_of,
+    groups,
+    percent,
+)
+from advprune.report.tables import leaderboard
+from advprune.results import write_text
+
+FIDELITY = {
+    "code": "checked against the authors' code",
+    "paper": "written from the paper",
+    "reconstructed": "rebuilt where the paper leaves gaps",
+}
+
+
+def write(
+    path: str | Path,
+    evaluations: Sequence[Record],
+    cards: Mapping[str, Record],
+    figures: Sequence[str | Path],
+    preset: str,
+) -> None:
+    """Write the page: all models, the PNG `figures`, and the cards of the methods that were run."""
+    write_text(path, render(evaluations, cards, figures, preset))
+
+
+def render(
+    evaluations: Sequence[Record],
+    cards: Mapping[str, Record],
+    figures: Sequence[str | Path],
+    preset: str,
+) -> str:
+    """Return the page's HTML; equal input gives equal text."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": percent, "quantity": quantity}
+    table = leaderboard(evaluations).to_dict("records")
+    level = level_with_best(table)
+    rows = [_row(row, cards.get(row["method"], {}), level) for row in table]
+    for before, row in pairwise(rows):
+        row["kind"] += " first" * (group_of(before) != group_of(row))
+    used = sorted({row["method"] for row in table})
+    return environment.get_template("page.html.j2").render(
+        preset=preset,
+        runs=_runs(table),
+        rows=rows,
+        accuracies=ACCURACIES,
+        filters=_filters(rows),
+        flagged=sum(row["status"] != "ok" for row in table),
+        figures=[_figure(Path(path)) for path in figures],
+        caption=CAPTION,
+        fidelity=FIDELITY,
+        methods=[_method(key, cards.get(key, {})) for key in used],
+    )
+
+
+def quantity(count: Any) -> str:
+    """Format a count with three digits and k, M or G; a dash where there is none."""
+    if pd.isna(count):
+        return "–"
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= factor:
+            scaled = count / factor
+            return f"{scaled:.{0 if scaled >= 100 else 1 if scaled >= 10 else 2}f} {unit}"
+    return str(count)
+
+
+def level_with_best(table: Sequence[Record]) -> set[tuple]:
+    """Find the models that the data do not tell apart from the best pruned one of their group.
+
+    Those are the models, as (group, method, seed), whose worst-case interval overlaps that of the
+    group's best. Flagged models neither lead nor count.
+    """
+    level = set()
+    for group, members in groups(table).items():
+        able = [r for r in members if r["status"] == "ok" and r["structure"] != "none"]
+        able = [r for r in able if not math.isnan(r["worst_accuracy"])]
+        bar = max(able, key=lambda r: r["worst_accuracy"])["worst_low"] if able else 0
+        level |= {(group, r["method"], r["seed"]) for r in able if r["worst_high"] >= bar}
+    return level
+
+
+def _row(row: Record, card: Record, level: set[tuple]) -> Record:
+    """Add what only the page shows: the card's fields and the text that the search looks in."""
+    kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
+    shown = {
+        "name": card.get("name", row["method"]),
+        "stage": "dense" if row["structure"] == "none" else card.get("stage", ""),
+        "fidelity": card.get("fidelity", ""),
+        "kind": kind,
+        "level": (group_of(row), row["method"], row["seed"]) in level,
+        "removed": f"{100 * row['sparsity']:g} %",
+    }
+    texts = ("method", "dataset", "arch", "structure", "status", "reason", "warnings")
+    search = [*(row[key] for key in texts), *(str(value) for value in shown.values())]
+    return row | shown | {"search": " ".join(search).lower()}
+
+
+def _runs(table: Sequence[Record]) -> list[Record]:
+    """List what was run: one entry per dataset and threat, with its architectures and seeds."""
+    runs: dict[tuple, Record] = {}
+    for row in table:
+        threat = tuple(row[key] for key in ("dataset", "norm", "eps_text", "images"))
+        run = runs.setdefault(
+            threat, {"threat": threat, "archs": set(), "seeds": set(), "models": 0}
+        )
+        run["archs"].add(row["arch"])
+        run["seeds"].add(row["seed"])
+        run["models"] += 1
+    return [run | {k: sorted(run[k]) for k in ("archs", "seeds")} for run in runs.values()]
+
+
+def _filters(rows: Sequence[Record]) -> list[tuple[str, str, list[str]]]:
+    """List (key, label, values in table order) of the columns in which the rows differ."""
+    labels = {
+        "dataset": "Dataset",
+        "arch": "Architecture",
+        "structure": "Structure",
+        "removed": "Sparsity",
+        "stage": "Stage",
+    }
+    values = {key: list(dict.fromkeys(row[key] for row in rows)) for key in labels}
+    return [(key, label, values[key]) for key, label in labels.items() if len(values[key]) > 1]
+
+
+def _figure(path: Path) -> Record:
+    """Embed a PNG as a data address."""
+    try:
+        content = base64.b64encode(path.read_bytes()).decode("ascii")
+    except OSError:
+        raise UserError(f"{path}: no such figure") from None
+    return {"title": path.stem, "source": f"data:image/png;base64,{content}"}
+
+
+def _method(key: str, card: Record) -> Record:
+    """Select the card's fields for the page; only web addresses become links."""
+    citation = card.get("citation") or {}
+    url = str(citation.get("url", ""))
+    return {
+        "key": key,
+        "name": card.get("name", key),
+        "stage": card.get("stage", ""),
+        "fidelity": card.get("fidelity", ""),
+        "taxonomy": {k: str(v) for k, v in (card.get("taxonomy") or {}).items()},
+        "citation": {k: citation.get(k, "") for k in ("title", "authors", "venue", "year")},
+        "url": url if url.startswith(("https://", "http://")) else "",
+        "deviations": card.get("deviations") or [],
+    }

@@ -1,0 +1,146 @@
+"""Evaluations as records: reading them, and which of them may be compared.
+
+A *record* is a dict with the model's identity (method, dataset, arch, structure, sparsity, seed)
+and its numbers at the top level. Accuracies are shares in [0,1]; they become percentages only where
+a person reads them.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from advprune.errors import UserError
+from advprune.results import read_json
+
+Record = dict[str, Any]
+Group = tuple[str, str, str, float]
+
+STRUCTURES = ("none", "unstructured", "filters", "channels")
+ACCURACIES = {
+    "clean": "Clean",
+    "autoattack": "AutoAttack",
+    "hofmn": "HO-FMN",
+    "worst": "Worst case",
+}
+IDENTITY = ["method", "dataset", "arch", "structure", "sparsity", "seed"]
+
+
+def load(paths: Iterable[str | Path]) -> list[Record]:
+    """Read files of one evaluation or a list of them.
+
+    None at all, an unfit one, or one model twice is a UserError.
+    """
+    evaluations: dict[tuple, Record] = {}
+    for path in paths:
+        content = read_json(path)
+        for evaluation in content if isinstance(content, list) else [content]:
+            identity = _identity(path, evaluation)
+            if identity in evaluations:
+                raise UserError(f"{path}: this model was already given ({describe(identity)})")
+            evaluations[identity] = evaluation
+    return nonempty(list(evaluations.values()))
+
+
+def _identity(path: str | Path, evaluation: Record) -> tuple:
+    try:
+        identity = tuple(evaluation["model"][key] for key in IDENTITY)
+        evaluation["status"]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: not an evaluation (lacks {error})") from None
+    if evaluation["model"]["structure"] not in STRUCTURES:
+        raise UserError(f"{path}: unknown structure '{evaluation['model']['structure']}'")
+    return identity
+
+
+def load_methods(paths: Iterable[str | Path]) -> dict[str, Record]:
+    """Read method cards (YAML) into a dict by method key."""
+    cards = {}
+    for path in sorted(map(str, paths)):
+        try:
+            card = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            cards[card["key"]] = card
+        except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: not a method card ({type(error).__name__})") from None
+    return cards
+
+
+def names(cards: Mapping[str, Record]) -> dict[str, str]:
+    """Display name of every method by key."""
+    return {key: card.get("name", key) for key, card in cards.items()}
+
+
+def records(evaluations: Sequence[Record]) -> list[Record]:
+    """Lift audit, threat and identity of every evaluation to the top level, warnings as text."""
+    return [
+        e
+        | (e.get("audit") or {})
+        | (e.get("threat") or {})
+        | e["model"]
+        | {"warnings": "; ".join(e.get("warnings") or [])}
+        for e in evaluations
+    ]
+
+
+def groups(rows: Sequence[Record]) -> dict[Group, list[Record]]:
+    """Collect the records that may be compared, by (dataset, arch, structure, sparsity).
+
+    The dense nets of the same dataset and arch lead every group. They are a group of their own
+    only where nothing was pruned.
+    """
+    found: dict[Group, list[Record]] = {}
+    pruned_settings = {(r["dataset"], r["arch"]) for r in rows if r["structure"] != "none"}
+    for row in sorted(rows, key=lambda r: (*_group_order(group_of(r)), r["method"], r["seed"])):
+        setting = (row["dataset"], row["arch"])
+        if row["structure"] != "none" or setting not in pruned_settings:
+            found.setdefault(group_of(row), []).append(row)
+    dense = sorted((r for r in rows if r["structure"] == "none"), key=lambda r: r["method"])
+    for (*setting, structure, _), members in found.items():
+        if structure != "none":
+            members[:0] = [d for d in dense if [d["dataset"], d["arch"]] == setting]
+    return found
+
+
+def group_of(row: Record) -> Group:
+    """Return the group that a record belongs to."""
+    return row["dataset"], row["arch"], row["structure"], row["sparsity"]
+
+
+def _group_order(group: Group) -> tuple:
+    dataset, arch, structure, sparsity = group
+    return dataset, arch, STRUCTURES.index(structure), sparsity
+
+
+def across_seeds(members: Sequence[Record]) -> dict[str, list[Record]]:
+    """Sort records by method; flagged seeds drop out unless the method has no other."""
+    by_method: dict[str, list[Record]] = {}
+    for row in members:
+        by_method.setdefault(row["method"], []).append(row)
+    return {m: [r for r in rs if r["status"] == "ok"] or rs for m, rs in by_method.items()}
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Share in [0,1] as a percentage without the sign; a dash where there is no number."""
+    return "–" if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def group_title(group: Group) -> str:
+    """Readable structure and sparsity of a group, such as "unstructured, 90 % removed"."""
+    *_, structure, sparsity = group
+    return "dense" if structure == "none" else f"{structure}, {100 * sparsity:g} % removed"
+
+
+def describe(identity: Iterable) -> str:
+    """Name a model by the values of `IDENTITY`, as messages and notes need it."""
+    method, dataset, arch, structure, sparsity, seed = identity
+    group = group_title((dataset, arch, structure, sparsity))
+    return f"{method}, {dataset}, {arch}, {group}, seed {seed}"
+
+
+def nonempty(evaluations: Sequence[Record]) -> Sequence[Record]:
+    """Return the evaluations; none at all is a UserError."""
+    if not evaluations:
+        raise UserError("no evaluations to report: give at least one evaluation.json")
+    return evaluations

@@ -1,0 +1,31 @@
+"""Draw the security evaluation curves of many evaluated models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from advprune import cli
+from advprune.report import curves, records
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the overview as PDF and PNG, and one figure of each kind per group."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="JSON")
+    parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
+    parser.add_argument("--overview-pdf", type=Path, required=True)
+    parser.add_argument("--overview-png", type=Path, required=True)
+    parser.add_argument("--groups", type=Path, metavar="DIR", help="folder of one figure per group")
+    args = parser.parse_args(argv)
+    cli.open_log(args.log)
+
+    evaluations = records.load(args.evaluations)
+    cards = records.load_methods(args.methods)
+    overview = curves.overview(evaluations, cards)
+    curves.save(overview, args.overview_pdf)
+    curves.save(overview, args.overview_png)
+    if args.groups:
+        curves.write_groups(evaluations, cards, args.groups)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,43 @@
+"""Write the leaderboard of many evaluated models: CSV, HTML page and LaTeX tables."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from advprune import cli
+from advprune.report import page, records, tables
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write every output that was asked for, and print the table with `--print`."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="JSON")
+    parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
+    parser.add_argument("--curves", nargs="*", type=Path, default=[], metavar="PNG")
+    parser.add_argument("--preset", default="", help="name of the run, for the page's heading")
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--html", type=Path)
+    parser.add_argument("--tex", type=Path)
+    parser.add_argument("--print", action="store_true", help="print the table to the terminal")
+    args = parser.parse_args(argv)
+    cli.open_log(args.log)
+
+    evaluations = records.load(args.evaluations)
+    cards = records.load_methods(args.methods)
+    frame = tables.leaderboard(evaluations)
+    if args.csv:
+        tables.write_csv(frame, args.csv)
+    if args.tex:
+        tables.write_latex(frame, args.tex, records.names(cards))
+    if args.html:
+        page.write(args.html, evaluations, cards, args.curves, args.preset)
+    if args.print:
+        # a log file has no width of its own, and the default would fold the table
+        width = None if sys.stdout.isatty() else 110
+        Console(width=width).print(tables.console(frame))
+
+
+if __name__ == "__main__":
+    cli.run(main)
