@@ -1,0 +1,116 @@
+# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image
+#
+# The test images are attacked in shards. AutoAttack draws its random numbers per batch, so the
+# shard and batch sizes are part of its specification.
+
+
+rule autoattack:
+    """AutoAttack on one shard: which images it breaks, and by which attack."""
+    input:
+        script=script("run_autoattack.py"),
+        code=code("run_autoattack.py"),
+        data=PATHS.dataset,
+        net=PATHS.of_model("checkpoint.safetensors"),
+    output:
+        table=PATHS.of_model("autoattack-{shard}.csv"),
+        warnings=PATHS.of_model("autoattack-{shard}.warnings.json"),
+    log:
+        model_log("autoattack") + "-{shard}.log",
+    benchmark:
+        model_log("autoattack") + "-{shard}.tsv"
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        spec=attack_spec("autoattack"),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
+        " --shard {wildcards.shard} --threads {params.threads} --device {params.device}"
+        " --out {output.table} --warnings {output.warnings} --log {log}"
+
+
+rule hofmn_tune:
+    """Tune FMN's hyper-parameters for one net on validation images."""
+    input:
+        script=script("tune_hofmn.py"),
+        code=code("tune_hofmn.py"),
+        data=PATHS.dataset,
+        net=PATHS.of_model("checkpoint.safetensors"),
+    output:
+        PATHS.of_model("hofmn.json"),
+    log:
+        model_log("hofmn_tune") + ".log",
+    benchmark:
+        model_log("hofmn_tune") + ".tsv"
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        spec=attack_spec("hofmn"),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
+        " --threads {params.threads} --device {params.device} --out {output} --log {log}"
+
+
+rule hofmn:
+    """Tuned FMN on one shard: the distance of every image to its nearest adversarial."""
+    input:
+        script=script("run_hofmn.py"),
+        code=code("run_hofmn.py"),
+        data=PATHS.dataset,
+        net=PATHS.of_model("checkpoint.safetensors"),
+        tuned=PATHS.of_model("hofmn.json"),
+    output:
+        PATHS.of_model("hofmn-{shard}.csv"),
+    log:
+        model_log("hofmn") + "-{shard}.log",
+    benchmark:
+        model_log("hofmn") + "-{shard}.tsv"
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=GPU,
+    params:
+        spec=attack_spec("hofmn"),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
+        " --tuned {input.tuned} --shard {wildcards.shard} --threads {params.threads}"
+        " --device {params.device} --out {output} --log {log}"
+
+
+rule evaluate:
+    """Count a model's verdicts into accuracies, intervals, its curve and its status."""
+    input:
+        script=script("evaluate.py"),
+        code=code("evaluate.py"),
+        audit=PATHS.of_model("audit.json"),
+        autoattack=shards("autoattack-{shard}.csv", "autoattack"),
+        warnings=shards("autoattack-{shard}.warnings.json", "autoattack"),
+        hofmn=shards("hofmn-{shard}.csv", "hofmn"),
+    output:
+        PATHS.of_model("evaluation.json"),
+    log:
+        model_log("evaluate") + ".log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    params:
+        model=spec(identity),
+        eps=lambda w: CONFIG["datasets"][w.dataset]["eps"],
+        classes=lambda w: SPECS[w.dataset].classes,
+    shell:
+        "python {input.script} --model {params.model:q} --eps {params.eps}"
+        " --classes {params.classes} --audit {input.audit} --autoattack {input.autoattack}"
+        " --warnings {input.warnings} --hofmn {input.hofmn} --out {output} --log {log}"

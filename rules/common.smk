@@ -1,0 +1,139 @@
+# Configuration, and what the rules use. The work is done by scripts/advprune.
+import json
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+
+from advprune import closure, machine
+from advprune.config import load_config, method_file
+from advprune.data.specs import SPECS
+from advprune.errors import UserError
+from advprune.paths import Layout
+from advprune.protocol import Protocol
+
+# A file given with --configfile replaces the default one instead of being merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: os.path.join(ROOT, "config", "config.yaml")
+
+
+try:
+    PROTOCOL = Protocol(load_config(config))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+CONFIG = PROTOCOL.config
+PATHS = Layout(CONFIG["preset"])
+LOGS = f"logs/{CONFIG['preset']}"
+# Jobs ask for a GPU wherever one may be: on a cluster, and here if there is one. Asking for one on
+# a machine without would only keep jobs from running side by side.
+GPU = int(CONFIG["device"] != "cpu" and (machine.has_gpu() or not workflow.local_exec))
+machine.use_this_python()
+if workflow.is_main_process:
+    machine.announce(PROTOCOL, local=workflow.local_exec, gpu=GPU)
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG["datasets"]),
+    arch="|".join(CONFIG["archs"]),
+    method="|".join(PROTOCOL.methods),
+    target="(none|unstructured|filters|channels)-[0-9.]+",
+    recipe="[a-z]+-[0-9a-f]{8}",
+    seed="[0-9]+",
+    shard="[0-9]+",
+
+
+# Files of the repository
+
+
+def near(path):
+    """Path of a repository file as a job should be given it.
+
+    Relative where the run happens inside the repository, so that moving the repository changes
+    nothing; absolute where --directory leads elsewhere.
+    """
+    path = os.path.join(ROOT, path)
+    below = os.path.relpath(path)
+    return path if below.startswith("..") else below
+
+
+def script(name):
+    return near(f"scripts/{name}")
+
+
+def code(name, *modules):
+    """Library files that a script imports: its inputs as much as its data are."""
+    return [near(path) for path in closure.code_files(f"scripts/{name}", *modules)]
+
+
+def method_code(name):
+    """Input function: library files of a script with the module of the job's method."""
+    return lambda wildcards: code(name, closure.method_module(wildcards.method))
+
+
+def environment(name):
+    return os.path.join(ROOT, "envs", f"{name}.yaml")
+
+
+# What a job is asked to do
+
+
+def spec(function):
+    """Parameter function: the job's specification as JSON text."""
+    return lambda wildcards: json.dumps(function(wildcards), sort_keys=True)
+
+
+def model_of(wildcards):
+    """The model that a job belongs to."""
+    return PROTOCOL.find(wildcards.dataset, wildcards.arch, wildcards.method, wildcards.target)
+
+
+def attack_spec(attack):
+    """Parameter function: settings of an attack with the model's seed."""
+    return spec(lambda w: PROTOCOL.attack_spec(w.dataset, attack) | {"seed": int(w.seed)})
+
+
+def identity(wildcards):
+    """What the leaderboard says a row is."""
+    return PROTOCOL.identity(model_of(wildcards), int(wildcards.seed))
+
+
+# Files of a run
+
+
+def model_log(step):
+    """Log of a step of a model; its resource use goes to the same name with .tsv."""
+    return f"{LOGS}/{step}/{{dataset}}/{{arch}}/{{method}}/{{target}}/seed{{seed}}"
+
+
+def pretrained(wildcards):
+    """Input function: the net that a method starts from; none if it starts from a fresh one."""
+    name = PROTOCOL.pretrain_name(wildcards.dataset, wildcards.arch, wildcards.method)
+    return PATHS.pretrained.format(recipe=name, **wildcards) if name else []
+
+
+def shards(pattern, attack):
+    """Input function: a file of every shard of a model."""
+    return lambda w: [
+        PATHS.of_model(pattern).format(shard=i, **w)
+        for i in range(PROTOCOL.shards(w.dataset, attack))
+    ]
+
+
+def evaluations(wildcards):
+    """Input function: evaluations of all models of one dataset and net."""
+    pattern = PATHS.of_model("evaluation.json")
+    chosen = (wildcards.dataset, wildcards.arch)
+    return [
+        pattern.format(**m.wildcards) for m in PROTOCOL.models if (m.dataset, m.arch) == chosen
+    ]
+
+
+ALL_EVALUATIONS = sorted(
+    {PATHS.evaluations.format(dataset=m.dataset, arch=m.arch) for m in PROTOCOL.models}
+)
+METHOD_FILES = [near(method_file(key)) for key in sorted(PROTOCOL.methods)]

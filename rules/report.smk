@@ -1,0 +1,69 @@
+# in:  all evaluations        out: leaderboard (CSV, page, LaTeX) and security evaluation curves
+
+
+rule collect:
+    """Gather the evaluations of one dataset and net: command lines have a limit, grids have not."""
+    input:
+        script=script("collect.py"),
+        code=code("collect.py"),
+        evaluations=evaluations,
+    output:
+        PATHS.evaluations,
+    log:
+        f"{LOGS}/collect/{{dataset}}/{{arch}}.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --evaluations {input.evaluations} --out {output} --log {log}"
+
+
+rule curves:
+    """Security evaluation curves: one overview, one figure per dataset, net and sparsity."""
+    input:
+        script=script("curves.py"),
+        code=code("curves.py"),
+        evaluations=ALL_EVALUATIONS,
+        methods=METHOD_FILES,
+    output:
+        pdf=PATHS.summary("curves.pdf"),
+        png=PATHS.summary("curves.png"),
+        groups=directory(PATHS.summary("curves")),
+    log:
+        f"{LOGS}/curves.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --evaluations {input.evaluations} --methods {input.methods}"
+        " --overview-pdf {output.pdf} --overview-png {output.png} --groups {output.groups}"
+        " --log {log}"
+
+
+rule leaderboard:
+    """The leaderboard as a table for programs, for papers and for readers."""
+    input:
+        script=script("leaderboard.py"),
+        code=code("leaderboard.py"),
+        page=[near(f"scripts/advprune/report/page.{kind}") for kind in ("html.j2", "css", "js")],
+        evaluations=ALL_EVALUATIONS,
+        methods=METHOD_FILES,
+        curves=PATHS.summary("curves.png"),
+    output:
+        csv=PATHS.summary("leaderboard.csv"),
+        html=PATHS.summary("leaderboard.html"),
+        tex=PATHS.summary("leaderboard.tex"),
+    log:
+        f"{LOGS}/leaderboard.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    params:
+        preset=CONFIG["preset"],
+    shell:
+        "python {input.script} --evaluations {input.evaluations} --methods {input.methods}"
+        " --curves {input.curves} --preset {params.preset} --csv {output.csv}"
+        " --html {output.html} --tex {output.tex} --log {log}"

@@ -1,0 +1,125 @@
+"""What the scripts that train or attack share: arguments, device, threads, resume state."""
+
+import argparse
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from advprune import cli
+from advprune.cards import provenance, sha256
+from advprune.closure import code_files, digest, method_module
+from advprune.config import fraction
+from advprune.data.batches import Augment, to_float
+from advprune.data.dataset import Dataset
+from advprune.data.dataset import load as load_dataset
+from advprune.data.specs import SPECS
+from advprune.errors import UserError
+from advprune.objectives import Threat
+from advprune.training import Trainer
+
+log = logging.getLogger("advprune")
+
+
+@dataclass
+class Job:
+    """Parsed arguments of one job, with the torch settings already made."""
+
+    args: argparse.Namespace
+    spec: dict[str, Any]
+    device: torch.device
+    started: float = field(default_factory=time.monotonic)
+
+    def fingerprint(self) -> str:
+        """Digest of all the job depends on: specification, input files, code."""
+        inputs = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
+        modules = [method_module(self.spec["method"])] if "method" in self.spec else []
+        code = digest(code_files(f"scripts/{self.args.script}", *modules))
+        content = json.dumps([self.spec, inputs, code, str(self.device)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def card(self, **fields: Any) -> dict[str, Any]:
+        """Provenance of the job's result."""
+        parents = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
+        seconds = round(time.monotonic() - self.started, 1)
+        return provenance(spec=self.spec, parents=parents, seconds=seconds, **fields)
+
+    def trainer(self, data: Dataset, seed: int, state_dir: Path) -> Trainer:
+        """Training loop on the job's device."""
+        known = SPECS[data.name]
+        return Trainer(
+            train=data.train.to(self.device),
+            val=data.val.to(self.device),
+            augment=Augment(known.pad, known.flip),
+            threat=threat(self.spec["threat"]),
+            seed=seed,
+            state_dir=state_dir,
+            fingerprint=self.fingerprint(),
+        )
+
+    def data(self) -> Dataset:
+        """The dataset given by `--data`."""
+        return load_dataset(self.args.data)
+
+    def test_shard(self, shard: int, size: int) -> tuple[range, torch.Tensor, torch.Tensor]:
+        """Indexes, images [n,C,H,W] in [0,1] and labels of one shard of the test images."""
+        test = self.data().test
+        index = range(shard * size, min((shard + 1) * size, len(test)))
+        part = slice(index.start, index.stop)
+        images = to_float(test.images[part].to(self.device))
+        return index, images, test.labels[part].to(self.device)
+
+
+def threat(spec: dict[str, Any]) -> Threat:
+    """Training threat from its configuration, radius and step given as text."""
+    return Threat(fraction(spec["eps"]), fraction(spec["step"]), spec["steps"])
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Argument parser with the options of training and attack jobs."""
+    result = cli.parser(description)
+    result.add_argument("--spec", type=json.loads, required=True, help="the job, as JSON")
+    result.add_argument("--data", type=Path, required=True, help="dataset file")
+    result.add_argument("--threads", type=int, default=1, help="torch threads")
+    result.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    return result
+
+
+def start(
+    arguments: argparse.ArgumentParser, script: str, inputs: tuple[str, ...] = ("data",)
+) -> Job:
+    """Parse the arguments, open the log and set torch up; `inputs` name arguments with files."""
+    args = arguments.parse_args()
+    args.script, args.inputs = Path(script).name, inputs
+    cli.open_log(args.log)
+    torch.set_num_threads(args.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = torch.device(choose_device(args.device))
+    log.info("%s on %s with %d thread(s)", args.script, device, args.threads)
+    return Job(args, args.spec, device)
+
+
+def choose_device(name: str) -> str:
+    """`auto` is the GPU where there is one; asking for a missing GPU is a UserError."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda was asked for, but torch finds no GPU here")
+    return name
+
+
+@contextlib.contextmanager
+def resume_state(out: Path) -> Iterator[Path]:
+    """Folder for resume files beside `out`; it survives a failure and is removed on success."""
+    folder = out.with_name(f".{out.stem}.state")
+    folder.mkdir(parents=True, exist_ok=True)
+    yield folder
+    shutil.rmtree(folder)

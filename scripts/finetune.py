@@ -1,0 +1,29 @@
+"""Train what pruning left, masks fixed, and write the model's final checkpoint."""
+
+from pathlib import Path
+
+from advprune import cli, jobs
+from advprune import masks as mk
+from advprune.cards import load_checkpoint, save_checkpoint
+from advprune.methods import base
+
+
+def main() -> None:
+    """Run the job described by the command line."""
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--pruned", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    job = jobs.start(parser, __file__, inputs=("data", "pruned"))
+    args, spec = job.args, job.spec
+    loaded = load_checkpoint(args.pruned, job.device)
+    with jobs.resume_state(args.out) as state:
+        task = base.task(spec, job.trainer(job.data(), spec["seed"], state))
+        base.load(spec["method"]).finetune(loaded.net, loaded.masks, task)
+        broken = mk.violations(loaded.net, loaded.masks)
+        if broken:
+            raise RuntimeError(f"{spec['method']} moved removed weights of {', '.join(broken)}")
+        save_checkpoint(args.out, loaded.net, loaded.spec, loaded.masks, job.card())
+
+
+if __name__ == "__main__":
+    cli.run(main)

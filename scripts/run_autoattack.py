@@ -1,0 +1,48 @@
+"""Run AutoAttack on one shard of the test images and write its verdict per image."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from advprune import cli, jobs
+from advprune.attacks.autoattack import autoattack
+from advprune.attacks.verdicts import write_table
+from advprune.cards import load_checkpoint
+from advprune.config import fraction
+from advprune.results import write_json
+from advprune.seeds import derive
+
+
+def main() -> None:
+    """Run the job described by the command line."""
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--shard", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="table of verdicts")
+    parser.add_argument("--warnings", type=Path, required=True, help="AutoAttack's own doubts")
+    job = jobs.start(parser, __file__)
+    args, spec = job.args, job.spec
+    index, x, y = job.test_shard(args.shard, spec["shard"])
+    found = autoattack(
+        load_checkpoint(args.checkpoint, job.device).net,
+        x,
+        y,
+        eps=fraction(spec["eps"]),
+        seed=derive(spec["seed"], "autoattack", args.shard) % 2**31,
+        batch_size=spec["batch"],
+        version=spec["version"],
+        progress=cli.log.info,
+    )
+    table = {
+        "index": index,
+        "label": y.tolist(),
+        "clean_correct": found.clean_correct.tolist(),
+        "robust": found.robust.tolist(),
+        "broken_by": found.broken_by,
+    }
+    write_table(args.out, pd.DataFrame(table))
+    write_json(args.warnings, found.warnings)
+
+
+if __name__ == "__main__":
+    cli.run(main)

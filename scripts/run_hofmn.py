@@ -1,0 +1,43 @@
+"""Run the tuned FMN on one shard of the test images and write each image's distance."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from advprune import cli, jobs
+from advprune.attacks.fmn import fmn_in_batches
+from advprune.attacks.hofmn import Tuned
+from advprune.attacks.verdicts import write_table
+from advprune.cards import load_checkpoint
+from advprune.results import read_json
+
+
+def main() -> None:
+    """Run the job described by the command line."""
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--tuned", type=Path, required=True, help="configuration of the attack")
+    parser.add_argument("--shard", type=int, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    job = jobs.start(parser, __file__)
+    args, spec = job.args, job.spec
+    index, x, y = job.test_shard(args.shard, spec["shard"])
+    found = fmn_in_batches(
+        load_checkpoint(args.checkpoint, job.device).net,
+        x,
+        y,
+        steps=spec["steps"],
+        batch_size=spec["batch"],
+        config=Tuned.from_dict(read_json(args.tuned)).config,
+    )
+    table = {
+        "index": index,
+        "label": y.tolist(),
+        "clean_correct": (found.distance > 0).tolist(),
+        "distance": found.distance.double().tolist(),
+    }
+    write_table(args.out, pd.DataFrame(table))
+
+
+if __name__ == "__main__":
+    cli.run(main)

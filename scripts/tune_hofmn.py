@@ -1,0 +1,37 @@
+"""Tune FMN for one net on validation images: the configuration that HO-FMN attacks with."""
+
+from pathlib import Path
+
+from advprune import cli, jobs
+from advprune.attacks.hofmn import tune
+from advprune.cards import load_checkpoint
+from advprune.config import fraction
+from advprune.data.batches import to_float
+from advprune.results import write_json
+from advprune.seeds import derive
+
+
+def main() -> None:
+    """Run the job described by the command line."""
+    parser = jobs.parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    job = jobs.start(parser, __file__)
+    args, spec = job.args, job.spec
+    images = job.data().val.take(spec["tune_images"]).to(job.device)
+    tuned = tune(
+        load_checkpoint(args.checkpoint, job.device).net,
+        to_float(images.images),
+        images.labels,
+        trials=spec["trials"],
+        steps=spec["tune_steps"],
+        eps=fraction(spec["eps"]),
+        seed=derive(spec["seed"], "hofmn"),
+        batch_size=spec["batch"],
+        progress=cli.log.info,
+    )
+    write_json(args.out, tuned.to_dict())
+
+
+if __name__ == "__main__":
+    cli.run(main)
