@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advprune.attacks.verdicts import accuracy, robust_at, wilson, worst
+from advprune.attacks.verdicts import accuracy, robust_at, worst
 from advprune.errors import UserError
+from advprune.intervals import wilson
 
 CURVE_POINTS = 41  # from no perturbation to twice the radius of the threat
 

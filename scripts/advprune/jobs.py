@@ -101,8 +101,9 @@ def start(
     args.script, args.inputs = Path(script).name, inputs
     cli.open_log(args.log)
     torch.set_num_threads(args.threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device(choose_device(args.device))
+    if device.type == "cuda":  # on the CPU all we use is deterministic, and this costs a second
+        torch.use_deterministic_algorithms(True, warn_only=True)
     log.info("%s on %s with %d thread(s)", args.script, device, args.threads)
     return Job(args, args.spec, device)
 

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from advprune.config import load_method, split_size
+from advprune.config import check, load_method, split_size
 from advprune.errors import UserError
 from advprune.paths import target_name
 
@@ -61,14 +61,17 @@ class Protocol:
         if key not in self.methods:
             method = load_method(key)
             override = self.config["overrides"].get(key, {})
-            unknown = set(override.get("params", {})) - set(method["params"])
-            if unknown:
-                raise UserError(f"config: overrides.{key}: no parameter {', '.join(unknown)}")
+            for kind, word in (("params", "parameter"), ("recipes", "phase")):
+                unknown = set(override.get(kind, {})) - set(method[kind])
+                if unknown:
+                    raise UserError(f"config: overrides.{key}: no {word} {', '.join(unknown)}")
             method["params"] = method["params"] | override.get("params", {})
             method["recipes"] = {
                 phase: self._recipe(phase, recipe) | override.get("recipes", {}).get(phase, {})
                 for phase, recipe in method["recipes"].items()
             }
+            # what the run's budget and overrides have put in must be a recipe too
+            check(method, "method", f"config: budget or overrides for {key}")
             self.methods[key] = method
         return self.methods[key]
 

@@ -14,11 +14,11 @@ from advprune.attacks.verdicts import (
     read_tables,
     robust_at,
     security_curve,
-    wilson,
     worst,
     write_table,
 )
 from advprune.errors import UserError
+from advprune.intervals import wilson
 
 
 def hofmn(index, distance):

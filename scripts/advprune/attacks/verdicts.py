@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import binomtest
 
 from advprune.errors import UserError
 from advprune.results import write_text
@@ -63,14 +62,6 @@ def accuracy(mask: ArrayLike) -> float:
     if mask.size == 0:
         raise UserError("accuracy of no samples")
     return float(mask.mean())
-
-
-def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a proportion, both ends in [0, 1]; (0, 1) for n = 0."""
-    if n == 0:
-        return 0.0, 1.0
-    interval = binomtest(int(successes), int(n)).proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def robust_at(distance: ArrayLike, eps: float) -> NDArray[np.bool_]:

@@ -1,0 +1,139 @@
+"""Bad configurations are refused with one clear line, good ones become exact job specifications."""
+
+import copy
+
+import pytest
+import yaml
+
+from advprune.config import ROOT, fraction, known_methods, load_config, load_method
+from advprune.errors import UserError
+from advprune.protocol import Protocol
+
+DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+
+
+def changed(path, value):
+    """The demo's configuration with one entry set (or removed, for the value None)."""
+    config = copy.deepcopy(DEMO)
+    *way, last = path.split(".")
+    node = config
+    for key in way:
+        node = node[int(key) if key.isdigit() else key]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return config
+
+
+BAD = [
+    ("sead", 0, "'sead' was unexpected"),
+    ("seeds", None, "'seeds' is a required property"),
+    ("seeds", [], "[] should be non-empty"),
+    ("seeds", "0", "'0' is not of type 'array'"),
+    ("seeds", [0, 0], "has non-unique elements"),
+    ("threads", 0, "0 is less than the minimum of 1"),
+    ("device", "tpu", "'tpu' is not one of ['auto', 'cpu', 'cuda']"),
+    ("datasets.digits.eps", 0.2, "0.2 is not of type 'string'"),
+    ("datasets.digits.eps", "0.031", "'0.031' does not match"),
+    ("datasets.digits.eps", "8/0", "'8/0' does not match"),
+    ("datasets.mnist", DEMO["datasets"]["digits"], "unknown dataset 'mnist'"),
+    ("datasets.digits.limits.test", 500, "datasets.digits.limits.test: 500 of 397 images"),
+    ("evaluation.hofmn.tune_images", 500, "digits has only 100 validation images"),
+    ("archs.resnet19", {"width": 8}, "unknown architecture 'resnet19'"),
+    ("archs.resnet18.width", 0, "0 is less than the minimum of 1"),
+    ("grid.0.datasets", ["cifar10"], "'cifar10' is not described under datasets"),
+    ("grid.0.archs", ["vgg16"], "'vgg16' is not described under archs"),
+    ("grid.0.methods", ["hydro"], "unknown method 'hydro'"),
+    ("grid.0.methods", [{"hydra": ["filters"]}], "'hydra' has no filters (has: unstructured)"),
+    ("grid.0.unstructured", [1.0], "1.0 is greater than or equal to the maximum of 1"),
+    ("grid.0.unstructured", [90], "90 is greater than or equal to the maximum of 1"),
+    ("grid.0.unstructured", None, "no sparsities for 'hydra' (unstructured)"),
+    ("overrides.radmm.params", {"roh": 1}, "overrides.radmm: no parameter roh"),
+    ("overrides.radmm.recipes", {"prun": {}}, "overrides.radmm: no phase prun"),
+    ("overrides.radmm.recipes", {"prune": {"epoch": 3}}, "epoch"),
+    ("overrides.hydro", {}, "unknown method 'hydro'"),
+    ("budget", "publish", "budget"),
+    ("budget.pretrain", {"epochs": 2, "schedule": "linear"}, "linear"),
+    ("budget.pretrain", {"epochs": 2.5}, "2.5"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), BAD)
+def test_a_bad_configuration_is_one_clear_line(path, value, message):
+    with pytest.raises(UserError) as caught:
+        Protocol(load_config(changed(path, value)))
+    text = str(caught.value)
+    assert message in text and "\n" not in text and text.startswith(("config", "unknown"))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")))
+def test_the_shipped_configurations_are_valid(path):
+    assert Protocol(load_config(yaml.safe_load(path.read_text()))).models
+
+
+@pytest.mark.parametrize("key", known_methods())
+def test_the_shipped_methods_are_valid_and_complete(key):
+    entry = load_method(key)
+    assert (ROOT / "scripts" / "advprune" / "methods" / f"{key}.py").is_file()
+    assert set(entry["objectives"]) == set(entry["recipes"])
+    unsourced = set(entry.get("sources", {}))
+    for where in unsourced:  # every source speaks of something that is there
+        assert where.split(".")[0] in entry, where
+
+
+def test_fractions_are_parsed_once_and_exactly():
+    assert fraction("8/255") == 8 / 255 and fraction("1/5") == 0.2
+
+
+def test_the_demo_grid():
+    models = Protocol(load_config(DEMO)).models
+    names = {(m.method, m.target) for m in models}
+    assert ("dense", "none-0") in names and ("radmm", "filters-0.5") in names
+    assert ("hydra", "unstructured-0.9") in names and len(names) == len(models) == 10
+
+
+def test_methods_with_the_same_pretraining_share_it():
+    protocol = Protocol(load_config(DEMO))
+    name = {k: protocol.pretrain_name("digits", "resnet18", k) for k in protocol.methods}
+    assert name["dense"] == name["lwm"] == name["radmm"] == name["random"]
+    assert name["hydra"] not in (name["lwm"], None)
+    assert name["li20"] is None and name["flyingbird"] is None
+
+
+def test_the_published_budget_gives_every_method_its_authors_recipe():
+    protocol = Protocol(load_config(changed("budget", "published") | {"overrides": {}}))
+    names = {protocol.pretrain_name("digits", "resnet18", k) for k in ("dense", "radmm", "hydra")}
+    assert len(names) == 3
+    hydra = next(m for m in protocol.models if m.method == "hydra")
+    assert protocol.prune_spec(hydra, 0)["recipes"]["prune"]["epochs"] == 20
+
+
+def specs(config):
+    """Every job specification of a configuration, by job."""
+    protocol = Protocol(load_config(config))
+    found = {}
+    for m in protocol.models:
+        found["prune", m] = protocol.prune_spec(m, m.seed)
+        found["finetune", m] = protocol.finetune_spec(m, m.seed)
+        found["pretrain", m.method] = protocol.pretrain_name(m.dataset, m.arch, m.method)
+    return found
+
+
+def test_a_parameter_of_one_method_changes_only_its_jobs():
+    before = specs(DEMO)
+    after = specs(changed("overrides.radmm.params", {"rho": 0.7}))
+    different = {key[1].method for key in before if before[key] != after[key]}
+    assert different == {"radmm"}
+
+
+def test_a_phase_changes_only_the_jobs_that_have_it():
+    before = specs(DEMO)
+    after = specs(changed("budget.train", {"epochs": 31}))
+    different = {(k[0], k[1].method) for k in before if before[k] != after[k]}
+    assert different == {("prune", "flyingbird"), ("finetune", "li20")}
+
+
+def test_shards_cover_the_test_images():
+    config = changed("evaluation.autoattack.shard", 50)
+    assert Protocol(load_config(config)).shards("digits", "autoattack") == 3

@@ -1,0 +1,85 @@
+"""The layers of the design: each module imports only from its own layer or from those before."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "scripts" / "advprune"
+# modules of one group may import each other as long as there is no cycle
+LAYERS = [
+    {"errors", "seeds", "paths", "results", "progress", "cli", "closure", "intervals"},
+    {"data.specs", "config", "protocol", "machine"},
+    {"data", "models", "cards", "masks"},
+    {"objectives", "recipes", "training", "sparse", "dropgrow", "audit", "jobs"},
+    {"methods", "attacks", "evaluation"},
+    {"report"},
+]
+
+
+def modules():
+    return {
+        ".".join(path.relative_to(LIBRARY).with_suffix("").parts): path
+        for path in LIBRARY.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+
+
+def layer_of(module):
+    parts = module.split(".")
+    for name in (module, parts[0]):  # a module named in full outranks its package
+        for level, layer in enumerate(LAYERS):
+            if name in layer:
+                return level
+    raise AssertionError(f"{module} is in no layer: add it to LAYERS, and think where it belongs")
+
+
+def imported(path):
+    """Library modules that a file imports, as dotted names below advprune."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("advprune"):
+            base = node.module.removeprefix("advprune").lstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}".lstrip(".")
+                yield full if full in modules() else base
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("advprune."):
+                    yield alias.name.removeprefix("advprune.")
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_point_down(module):
+    for target in imported(modules()[module]):
+        assert layer_of(target) <= layer_of(module), f"{module} imports {target}"
+
+
+def test_there_is_no_import_cycle():
+    graph = {name: set(imported(path)) for name, path in modules().items()}
+    done = set()
+
+    def visit(name, trail):
+        assert name not in trail, " → ".join([*trail, name])
+        if name not in done:
+            for target in graph.get(name, ()):
+                visit(target, [*trail, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("__init__.py")))
+def test_packages_import_nothing(path):
+    """An import in a package would make every module below depend on it."""
+    assert not [
+        n
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, (ast.Import, ast.ImportFrom))
+    ]
+
+
+@pytest.mark.parametrize("path", sorted(LIBRARY.rglob("*.py")))
+def test_files_are_short(path):
+    assert len(path.read_text().splitlines()) <= 400
