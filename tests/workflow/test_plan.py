@@ -1,0 +1,86 @@
+"""What a newcomer sees before anything runs."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from advprune.config import load_config
+from advprune.protocol import Protocol
+from checkout import ROOT, Checkout, tiny_config
+
+
+def snakemake(*arguments, folder=ROOT):
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    environment = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_the_papers_grid_plans_without_error():
+    done = snakemake("-n", "--nolock")
+    assert done.returncode == 0, done.stderr
+    models = len(
+        Protocol(load_config(yaml.safe_load((ROOT / "config/config.yaml").read_text()))).models
+    )
+    assert f"paper: {models} models on" in done.stderr
+    assert re.search(rf"finetune\s+{models}\b", done.stdout + done.stderr)
+
+
+def test_a_full_size_grid_on_a_cpu_is_warned_of():
+    done = snakemake("-n", "--nolock", "--config", "device=cpu")
+    assert "warning: nets of full size on a CPU" in done.stderr
+
+
+def test_a_bad_configuration_stops_before_any_job(tmp_path):
+    config = tiny_config()
+    config["grid"][0]["methods"] = ["hydro"]
+    done = Checkout(tmp_path / "repo", config).snakemake("--cores", "1", check=False)
+    assert done.returncode != 0
+    assert "unknown method 'hydro' (known: " in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "repo/results").exists()
+
+
+@pytest.mark.slow
+def test_missing_data_is_one_line_that_names_data_root(tmp_path):
+    config = tiny_config()
+    config["data_root"] = str(tmp_path / "nowhere")
+    entry = config["datasets"].pop("digits") | {"limits": {"train": 64, "val": 16, "test": 10}}
+    config["datasets"] = {"cifar10": entry}
+    config["grid"][0]["datasets"] = ["cifar10"]
+    done = Checkout(tmp_path / "repo", config).snakemake("--cores", "1", check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode != 0 and len(errors) == 1
+    assert "data_root" in errors[0] and "Traceback" not in done.stderr
+
+
+def rule_bodies():
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            yield body.split(":", 1)[0], body
+
+
+@pytest.mark.parametrize(("name", "body"), list(rule_bodies()), ids=[n for n, _ in rule_bodies()])
+def test_every_rule_has_a_docstring_a_log_an_environment_and_tracked_code(name, body):
+    for part in ('"""', "log:", "conda:", "script=script(", "code=", "--log {log}"):
+        assert part in body, f"{name} lacks {part}"
+
+
+def pins(lines):
+    return dict(line.split("==") for line in lines)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.stem)
+def test_environments_pin_what_the_requirements_pin(path):
+    content = yaml.safe_load(path.read_text())
+    assert content["channels"] == ["conda-forge", "nodefaults"]
+    *conda, pip = content["dependencies"]
+    assert [item.split(" ")[0] for item in conda] == ["python", "pip"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    complete = pins(line for line in lines if line and not line.startswith("#"))
+    for name, version in pins(pip["pip"]).items():
+        assert complete[name] == version, name
+    rules = "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))
+    assert f'environment("{path.stem}")' in rules

@@ -1,0 +1,79 @@
+"""The whole DAG for real, on a handful of images."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from checkout import ROOT, Checkout, tiny_config
+
+pytestmark = pytest.mark.slow
+COLUMNS = [
+    *("method", "dataset", "arch", "structure", "sparsity", "seed", "params", "nonzero"),
+    *("sparsity_achieved", "macs", "clean_accuracy", "autoattack_accuracy", "autoattack_low"),
+    *("autoattack_high", "hofmn_accuracy", "worst_accuracy", "status", "reason"),
+]
+
+
+def leaderboard(checkout, preset="tiny"):
+    return pd.read_csv(checkout.folder / "results" / preset / "leaderboard.csv")
+
+
+def test_every_model_has_a_row_on_target(finished):
+    table = leaderboard(finished)
+    assert list(table.columns[: len(COLUMNS)]) == COLUMNS
+    assert sorted(table["method"]) == ["dense", "flyingbird", "hydra", "li20", "lwm", "radmm"]
+    assert (table["sparsity_achieved"] - table["sparsity"]).abs().max() < 0.001
+    assert (table["worst_accuracy"] <= table["autoattack_accuracy"]).all()
+    assert (table["worst_accuracy"] <= table["hofmn_accuracy"]).all()
+    flagged = table[table["status"] == "flagged"]
+    assert (flagged["reason"] == "clean accuracy is at chance").all()
+
+
+def test_the_pages_are_there_and_the_logs_say_something(finished):
+    results = finished.folder / "results" / "tiny"
+    assert (results / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert (results / "curves.pdf").read_bytes()[:4] == b"%PDF"
+    assert "<table" in (results / "leaderboard.html").read_text()
+    log = finished.folder / "logs/tiny/prune/digits/resnet18/hydra/unstructured-0.8/seed0.log"
+    assert "epoch 2/2" in log.read_text()
+    assert not list(results.rglob(".*.state")) and not list(results.rglob(".*.tmp"))
+
+
+def test_a_second_checkout_elsewhere_gives_the_same_bytes(finished, tmp_path):
+    """Other folder, one core instead of two, fewer methods: the shared results are identical."""
+    config = tiny_config()
+    config["grid"][0]["methods"] = ["dense", "flyingbird"]
+    again = Checkout(tmp_path / "elsewhere", config)
+    again.snakemake("--cores", "1")
+    for method, target in (("dense", "none-0"), ("flyingbird", "unstructured-0.8")):
+        for name in ("checkpoint.safetensors", "hofmn.json", "evaluation.json"):
+            path = f"results/tiny/digits/resnet18/{method}/{target}/seed0/{name}"
+            assert (again.folder / path).read_bytes() == (finished.folder / path).read_bytes(), name
+    rows = (finished.folder / "results/tiny/leaderboard.csv").read_text().splitlines()
+    ours = (again.folder / "results/tiny/leaderboard.csv").read_text().splitlines()
+    assert set(ours) <= set(rows) and len(ours) == 3
+
+
+def cifar_folder():
+    """Folder with cifar-10-batches-py, from the environment or beside the repository."""
+    places = [os.environ.get("ADVPRUNE_DATA", ""), ROOT.parent / "shared" / "data"]
+    found = [Path(p) for p in places if p and (Path(p) / "cifar-10-batches-py").is_dir()]
+    return found[0] if found else None
+
+
+@pytest.mark.skipif(cifar_folder() is None, reason="no local CIFAR-10 (set ADVPRUNE_DATA)")
+def test_cifar10_runs_through_the_same_dag(tmp_path):
+    config = tiny_config()
+    config |= {"preset": "cifar", "data_root": str(cifar_folder())}
+    entry = {"eps": "8/255", "training_attack": {"step": "2/255", "steps": 1}}
+    config["datasets"] = {"cifar10": entry | {"limits": {"train": 200, "val": 16, "test": 4}}}
+    config["archs"] = {"vgg16": {"width": 4}}
+    config["grid"][0] |= {"datasets": ["cifar10"], "archs": ["vgg16"], "methods": ["dense", "lwm"]}
+    checkout = Checkout(tmp_path / "repo", config)
+    checkout.snakemake("--cores", "2")
+    table = leaderboard(checkout, "cifar")
+    assert sorted(table["structure"]) == ["filters", "none", "unstructured"]
+    assert set(table["eps_text"]) == {"8/255"}
+    assert (table["sparsity_achieved"] - table["sparsity"]).abs().max() < 0.01

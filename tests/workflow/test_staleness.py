@@ -1,0 +1,139 @@
+"""After a change, exactly the jobs that it concerns are planned: asserted over dry-runs."""
+
+import os
+
+import pytest
+import yaml
+
+from checkout import tiny_config
+
+pytestmark = pytest.mark.slow
+EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "evaluate"}
+SUMMARIES = {"collect", "leaderboard", "curves"}
+
+
+@pytest.fixture
+def checkout(finished, tmp_path):
+    return finished.copy(tmp_path / "moved")
+
+
+def rules(planned):
+    return {rule for rule, _ in planned}
+
+
+def methods(planned):
+    """Methods whose own files are planned."""
+    return {name.split("/")[4] for rule, name in planned if rule not in SUMMARIES | {"pretrain"}}
+
+
+def test_a_finished_run_plans_nothing_even_moved(checkout):
+    assert checkout.planned() == set()
+
+
+def test_touching_every_file_plans_nothing(checkout):
+    for path in checkout.folder.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            os.utime(path)
+    assert checkout.planned() == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "line"),
+    [
+        ("hydra", "masks = fold_scores(net, task.structure)"),
+        ("flyingbird", "mk.apply(net, masks)"),
+        ("radmm", "task.fit("),
+    ],
+)
+def test_one_line_of_one_method_plans_its_jobs_and_what_lies_below(checkout, method, line):
+    checkout.edit(f"scripts/advprune/methods/{method}.py", line, f"{line.rstrip()} ")
+    planned = checkout.planned()
+    assert methods(planned) == {method}
+    assert rules(planned) == {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES
+
+
+def test_a_parameter_in_a_methods_yaml_plans_its_jobs_only(checkout):
+    checkout.edit("config/methods/radmm.yaml", "growth: 1.3", "growth: 1.4")
+    planned = checkout.planned()
+    assert methods(planned) == {"radmm"}
+    assert rules(planned) == {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES
+
+
+def test_a_citation_plans_the_pages_only(checkout):
+    checkout.edit("config/methods/hydra.yaml", "venue: NeurIPS", "venue: NeurIPS 33")
+    assert rules(checkout.planned()) == {"leaderboard", "curves"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("scripts/advprune/report/page.css", {"leaderboard"}),
+        ("scripts/advprune/intervals.py", {"evaluate"} | SUMMARIES),
+        ("scripts/advprune/attacks/autoattack.py", {"autoattack", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/attacks/hofmn.py", {"hofmn_tune", "hofmn", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/audit.py", {"audit", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/dropgrow.py", {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES),
+        ("scripts/run_hofmn.py", {"hofmn", "evaluate"} | SUMMARIES),
+    ],
+)
+def test_a_library_module_plans_its_users_only(checkout, path, expected):
+    checkout.append(path, "\n/* */\n" if path.endswith("css") else "\n# a comment\n")
+    planned = checkout.planned()
+    assert rules(planned) == expected
+    if "dropgrow" in path:
+        assert methods(planned) == {"flyingbird"}
+
+
+def test_editing_back_plans_nothing(checkout):
+    checkout.edit("scripts/advprune/masks.py", "Masks = dict", "Masks  = dict")
+    assert "prune" in rules(checkout.planned())
+    checkout.edit("scripts/advprune/masks.py", "Masks  = dict", "Masks = dict")
+    assert checkout.planned() == set()
+
+
+def test_another_seed_plans_its_own_models_and_the_pages(checkout):
+    checkout.configure(tiny_config() | {"seeds": [0, 1]})
+    planned = checkout.planned()
+    assert all("/seed1" in name for rule, name in planned if rule not in SUMMARIES)
+    assert {"pretrain", "prune"} <= rules(planned)
+
+
+def test_a_new_sparsity_plans_its_own_models(checkout):
+    config = tiny_config()
+    config["grid"][0]["unstructured"] = [0.8, 0.9]
+    checkout.configure(config)
+    planned = checkout.planned()
+    assert all("-0.9/" in name for rule, name in planned if rule not in SUMMARIES)
+    assert "pretrain" not in rules(planned)
+
+
+def test_attack_settings_leave_training_alone(checkout):
+    config = tiny_config()
+    config["evaluation"]["hofmn"]["steps"] = 6
+    checkout.configure(config)
+    # the tuning shares its specification with the attack
+    assert rules(checkout.planned()) == {"hofmn_tune", "hofmn", "evaluate"} | SUMMARIES
+
+
+def test_the_radius_plans_everything_but_the_data(checkout):
+    config = tiny_config()
+    config["datasets"]["digits"]["eps"] = "1/4"
+    checkout.configure(config)
+    found = rules(checkout.planned())
+    assert found == {"pretrain", "prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES
+
+
+def test_a_lost_result_is_made_again_with_what_needs_it(checkout):
+    (
+        checkout.folder / "results/tiny/digits/resnet18/hydra/unstructured-0.8/seed0/audit.json"
+    ).unlink()
+    planned = checkout.planned()
+    assert rules(planned) == {"audit", "evaluate"} | SUMMARIES and methods(planned) == {"hydra"}
+
+
+def test_the_config_is_not_merged_into_the_default_one(checkout):
+    """With --configfile the paper's datasets must not creep back in."""
+    text = (checkout.folder / "config" / "config.yaml").read_text()
+    assert "cifar10" in text
+    (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_config()))
+    assert "cifar10" not in checkout.snakemake("--summary").stdout
