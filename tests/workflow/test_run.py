@@ -8,7 +8,8 @@ import pytest
 
 from checkout import ROOT, Checkout, tiny_config
 
-pytestmark = pytest.mark.slow
+# one worker: the finished run is made once and shared
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 COLUMNS = [
     *("method", "dataset", "arch", "structure", "sparsity", "seed", "params", "nonzero"),
     *("sparsity_achieved", "macs", "clean_accuracy", "autoattack_accuracy", "autoattack_low"),

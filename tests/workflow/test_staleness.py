@@ -7,7 +7,8 @@ import yaml
 
 from checkout import tiny_config
 
-pytestmark = pytest.mark.slow
+# one worker: the finished run is made once and shared
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "evaluate"}
 SUMMARIES = {"collect", "leaderboard", "curves"}
 
