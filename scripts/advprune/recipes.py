@@ -19,10 +19,11 @@ OPTIMIZERS = ("sgd", "adam")
 class Recipe:
     """One phase of training.
 
-    `optimizer` is "sgd" or "adam" (whose first moment decays by `momentum`). Times are shares of the whole phase, so that a recipe keeps its shape when it is shortened:
+    Times are shares of the whole phase, so that a recipe keeps its shape when it is shortened:
     `milestones` (multistep) where the rate is multiplied by `factor`; `warmup`, the first share
     that rises linearly from a tenth of the rate; `peak` (onecycle), where the rate is highest;
     `cycles` (thirds), how often the rate restarts, at 1, 1/10, 1/100 for a third of a cycle each.
+    `optimizer` is "sgd" or "adam", whose first moment decays by `momentum`.
     """
 
     epochs: int

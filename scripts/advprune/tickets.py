@@ -1,21 +1,24 @@
 """Lottery tickets: one train → score → prune → rewind routine for the methods that look for one.
 
-    θ₀ fresh, m = 1
-    for each sparsity s₁ < s₂ < … < s of the schedule
-        θ ← train the net with weights m · θ
-        m ← the best scores among the weights that m still keeps, at this sparsity
-        θ ← θ₀, BatchNorm statistics included                                     (rewind)
+θ₀ fresh, m = 1
+for each sparsity s₁ < s₂ < … < s of the schedule
+    θ ← train the net with weights m · θ
+    m ← the best scores among the weights that m still keeps, at this sparsity
+    θ ← θ₀, BatchNorm statistics included                                     (rewind)
 """
 
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import nn
 
 from advprune import masks as mk
+from advprune.data.batches import batches
 from advprune.masks import Masks, Scores
 from advprune.sparse import KeepMasked
+from advprune.training import Trainer
 
 REWINDS = ("start", "trained", "none")
 
@@ -70,3 +73,24 @@ def search(
         if rewind != "none":
             net.load_state_dict(anchor)
     return masks
+
+
+@torch.no_grad()
+def measure_statistics(net: nn.Module, trainer: Trainer, batch: int) -> None:
+    """Set the running statistics of BatchNorm to the means over one pass of training batches.
+
+    A fresh net has none, and in evaluation mode computes another function than in training.
+    """
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+    net.train()
+    rng = trainer.rng("statistics")
+    for x, _ in batches(trainer.train, batch, generator=rng, augment=trainer.augment):
+        if len(x) > 1:
+            net(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    net.eval()
