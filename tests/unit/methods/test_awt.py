@@ -7,12 +7,13 @@ import itertools
 import pytest
 import torch
 from test_methods import task_for
-from test_training import KillAt, KilledError
+from test_training import THREAT, KillAt, KilledError
 from torch import nn
 from torch.nn.utils import parametrize
 
 from advprune import masks as mk
 from advprune.methods import awt, base
+from advprune.objectives import pgd
 from advprune.recipes import Recipe
 from small import blobs
 
@@ -117,6 +118,19 @@ def test_a_dense_student_is_at_no_distance(net, tmp_path):
     assert found[0].item() == pytest.approx(own[0].item(), rel=1e-5)
 
 
+def test_kernel_distances_are_means_over_the_entries(net, tmp_path):
+    """Batches of any size are then on the scale that was measured on whole ones."""
+    transfer, (x, y) = transfer_for(net, tmp_path), batch(10)
+    rng = torch.Generator().manual_seed(0)
+    found = transfer.distances(None, x, y, rng)
+    rng.manual_seed(0)
+    attacked = pgd(transfer.teacher, x, y, THREAT, rng)
+    u, v = torch.randn(5, 3, generator=rng), torch.randn(5, 3, generator=rng)
+    logits, kernel = awt.probe(transfer.teacher, x, attacked, u, v)
+    expected = torch.stack([logits.square().mean(), kernel.square() / (15 * 15)])
+    assert torch.allclose(found, expected, rtol=1e-5)
+
+
 def test_the_loss_weighs_relative_distances(net, tmp_path):
     transfer = transfer_for(net, tmp_path, kernel_weight=3.0)
     transfer.measure_scale(torch.Generator().manual_seed(1))
@@ -140,9 +154,9 @@ def test_the_ridge_is_over_the_density_and_over_surviving_weights(net, tmp_path)
     assert transfer.penalty(loop).item() == pytest.approx(2.0 * kept, rel=1e-5)
 
 
-def search(net, folder, monkeypatch, kill=-1, epochs=4, **params):
+def search(net, folder, monkeypatch, kill=-1, epochs=4, refreshes=3, **params):
     """Prune with a watch on every step; returns masks, epoch records and the masks seen."""
-    task = task_for("awt", folder, refreshes=3, **params)
+    task = task_for("awt", folder, refreshes=refreshes, **params)
     recipe = Recipe(epochs, batch=20, lr=2e-3, weight_decay=0, optimizer="adam")
     task = dataclasses.replace(task, recipes={"prune": recipe})
     history, seen, teachers, killer = [], [], [], KillAt(kill)
@@ -233,9 +247,9 @@ def test_rewinding_keeps_the_mask_only(net, tmp_path, monkeypatch):
 
 def test_a_killed_search_resumes_to_the_same_bits(net, tmp_path, monkeypatch):
     twin = copy.deepcopy(net)
-    masks, *_ = search(net, tmp_path / "a", monkeypatch, epochs=2)
+    masks, *_ = search(net, tmp_path / "a", monkeypatch, epochs=2, refreshes=1)
     with pytest.raises(KilledError):
-        search(copy.deepcopy(twin), tmp_path / "b", monkeypatch, epochs=2, kill=3)
-    again, *_ = search(twin, tmp_path / "b", monkeypatch, epochs=2)
+        search(copy.deepcopy(twin), tmp_path / "b", monkeypatch, epochs=2, refreshes=1, kill=3)
+    again, *_ = search(twin, tmp_path / "b", monkeypatch, epochs=2, refreshes=1)
     assert all(torch.equal(m, again[n]) for n, m in masks.items())
     assert all(torch.equal(v, twin.state_dict()[n]) for n, v in net.state_dict().items())

@@ -7,6 +7,7 @@ import logging
 import pytest
 import torch
 from test_methods import task_for
+from test_training import KilledError
 
 from advprune import masks as mk
 from advprune.methods import base
@@ -108,10 +109,22 @@ def test_the_ticket_is_the_largest_of_the_net_found_and_is_not_rewound(net, tmp_
     assert kept >= gone
 
 
-def test_a_killed_search_stops_where_it_would_have(net, tmp_path):
-    fresh = copy.deepcopy(net.state_dict())
-    first = base.load("robustbird").prune(net, task_with(tmp_path, epochs=8, lr=1e-9))
-    net.load_state_dict(fresh)
-    again = base.load("robustbird").prune(net, task_with(tmp_path, epochs=8, lr=1e-9))
-    assert epochs_of(tmp_path) == 5
+def test_a_killed_search_stops_where_it_would_have(net, tmp_path, monkeypatch):
+    """The queue survives: killed in its fourth epoch, the search still ends with the fifth."""
+
+    def die(self, loop, record):
+        if loop.epoch == 3:
+            raise KilledError
+        after_epoch(self, loop, record)
+
+    after_epoch, twin = EarlyBird.after_epoch, copy.deepcopy(net)
+    first = base.load("robustbird").prune(net, task_with(tmp_path / "a", epochs=8, lr=1e-9))
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        patch.setattr(EarlyBird, "after_epoch", die)
+        task = task_with(tmp_path / "b", epochs=8, lr=1e-9)
+        base.load("robustbird").prune(copy.deepcopy(twin), task)
+    assert epochs_of(tmp_path / "b") == 3
+    again = base.load("robustbird").prune(twin, task)
+    assert epochs_of(tmp_path / "b") == 5
     assert all(torch.equal(m, again[n]) for n, m in first.items())
+    assert all(torch.equal(v, twin.state_dict()[n]) for n, v in net.state_dict().items())
