@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advprune import masks as mk
 from advprune.data.batches import batches
@@ -73,6 +73,18 @@ def search(
         if rewind != "none":
             net.load_state_dict(anchor)
     return masks
+
+
+class Keep(nn.Module):
+    """Parametrization w ↦ m · w, so that a gradient in w is one in the surviving weights."""
+
+    def __init__(self, mask: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mask", mask)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Masked weight."""
+        return weight * self.mask
 
 
 @torch.no_grad()

@@ -25,22 +25,10 @@ from advprune.data.batches import batches
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 from advprune.objectives import pgd
-from advprune.tickets import measure_statistics
+from advprune.tickets import Keep, measure_statistics
 from advprune.training import Hook, Loop
 
 SCALE_BATCHES = 16
-
-
-class Keep(nn.Module):
-    """Parametrization w ↦ m · w, so that a gradient in w is one in the surviving weights."""
-
-    def __init__(self, mask: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mask", mask)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Masked weight."""
-        return weight * self.mask
 
 
 def probe(
