@@ -112,6 +112,26 @@ class PgdAt:
 
 
 @dataclass(frozen=True)
+class MixedAt:
+    """Cross-entropy on clean and on PGD images, weighted (Goodfellow et al. 2015, section 6).
+
+    `adversarial` in [0, 1] is the weight of the PGD images; `smoothing` that of the uniform
+    distribution in both targets. The attack itself sees hard labels.
+    """
+
+    threat: Threat
+    adversarial: float = 0.5
+    smoothing: float = 0.0
+
+    def loss(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        """Weighted mean of the clean and the adversarial cross-entropy of the batch."""
+        attacked = pgd(net, x, y, self.threat, generator)
+        clean = F.cross_entropy(net(x), y, label_smoothing=self.smoothing)
+        robust = F.cross_entropy(net(attacked), y, label_smoothing=self.smoothing)
+        return (1 - self.adversarial) * clean + self.adversarial * robust
+
+
+@dataclass(frozen=True)
 class Trades:
     """TRADES (Zhang et al. 2019): CE(clean) + beta · KL(clean ‖ adversarial).
 
@@ -148,7 +168,13 @@ class Trades:
         return F.cross_entropy(clean_logits, y) + self.beta * divergence
 
 
-OBJECTIVES: dict[str, type] = {"natural": Natural, "fgsm": Fgsm, "pgd": PgdAt, "trades": Trades}
+OBJECTIVES: dict[str, type] = {
+    "natural": Natural,
+    "fgsm": Fgsm,
+    "pgd": PgdAt,
+    "mixed": MixedAt,
+    "trades": Trades,
+}
 
 
 def make(spec: dict[str, Any], threat: Threat) -> Objective:

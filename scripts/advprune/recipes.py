@@ -12,6 +12,7 @@ from torch import nn
 from advprune.errors import UserError
 
 SCHEDULES = ("constant", "cosine", "multistep", "onecycle", "thirds")
+OPTIMIZERS = ("sgd", "adam")
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Recipe:
     `milestones` (multistep) where the rate is multiplied by `factor`; `warmup`, the first share
     that rises linearly from a tenth of the rate; `peak` (onecycle), where the rate is highest;
     `cycles` (thirds), how often the rate restarts, at 1, 1/10, 1/100 for a third of a cycle each.
+    `optimizer` is "sgd" or "adam", whose first moment decays by `momentum`.
     """
 
     epochs: int
@@ -35,6 +37,7 @@ class Recipe:
     warmup: float = 0.0
     peak: float = 0.3
     cycles: int = 1
+    optimizer: str = "sgd"
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "Recipe":
@@ -45,6 +48,8 @@ class Recipe:
         recipe = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
         if recipe.schedule not in SCHEDULES:
             raise UserError(f"unknown schedule '{recipe.schedule}' (known: {', '.join(SCHEDULES)})")
+        if recipe.optimizer not in OPTIMIZERS:
+            raise UserError(f"unknown optimizer '{recipe.optimizer}' (known: sgd, adam)")
         return recipe
 
 
@@ -66,8 +71,11 @@ def multiplier(recipe: Recipe, time: float) -> float:
     return 1.0
 
 
-def sgd(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
-    """SGD over the given parameters; those without gradient are left untouched by it."""
+def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Optimiser over the given parameters; those without gradient are left untouched by it."""
+    if recipe.optimizer == "adam":
+        decay, betas = recipe.weight_decay, (recipe.momentum, 0.999)
+        return torch.optim.Adam(parameters, lr=recipe.lr, betas=betas, weight_decay=decay)
     return torch.optim.SGD(
         parameters, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
     )

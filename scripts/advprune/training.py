@@ -20,7 +20,7 @@ from advprune.data.dataset import Split
 from advprune.models.frozen import frozen
 from advprune.objectives import Objective, Threat, pgd
 from advprune.progress import bar
-from advprune.recipes import Recipe, multiplier, sgd
+from advprune.recipes import Recipe, multiplier, optimizer
 from advprune.results import atomic
 from advprune.seeds import generator
 
@@ -29,7 +29,10 @@ log = logging.getLogger("advprune")
 
 @dataclass
 class Loop:
-    """What a hook can see of a running phase. `step` counts finished optimiser steps."""
+    """What a hook can see of a running phase.
+
+    `step` counts finished optimiser steps. A hook that sets `stop` ends the phase with its epoch.
+    """
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -37,6 +40,7 @@ class Loop:
     steps: int
     epoch: int = 0
     step: int = 0
+    stop: bool = False
     rng: torch.Generator = field(default_factory=torch.Generator)
 
     @property
@@ -130,12 +134,12 @@ class Trainer:
         parameters: Iterable[nn.Parameter] | None = None,
     ) -> list[dict[str, float]]:
         """Train `net` in place for one phase and return one record of figures per epoch."""
-        optimizer = sgd(recipe, net.parameters() if parameters is None else parameters)
+        chosen = net.parameters() if parameters is None else parameters
         steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
-        loop = Loop(net, optimizer, recipe.epochs, steps)
+        loop = Loop(net, optimizer(recipe, chosen), recipe.epochs, steps)
         history = self._resume(loop, hooks, phase)
         with bar(phase, total=steps, initial=loop.step) as progress:
-            while loop.epoch < recipe.epochs:
+            while loop.epoch < recipe.epochs and not loop.stop:
                 loop.rng = self.rng(phase, loop.epoch)
                 record = self._epoch(loop, objective, recipe, hooks, progress)
                 for hook in hooks:
@@ -193,6 +197,7 @@ class Trainer:
             "fingerprint": self.fingerprint,
             "epoch": loop.epoch,
             "step": loop.step,
+            "stop": loop.stop,
             "history": history,
             "net": loop.net.state_dict(),
             "optimizer": loop.optimizer.state_dict(),
@@ -218,6 +223,6 @@ class Trainer:
         loop.optimizer.load_state_dict(state["optimizer"])
         for hook, saved in zip(hooks, state["hooks"], strict=True):
             hook.load_state_dict(saved)
-        loop.epoch, loop.step = state["epoch"], state["step"]
+        loop.epoch, loop.step, loop.stop = state["epoch"], state["step"], state["stop"]
         log.info("%s: resumed after epoch %d of %d", phase, loop.epoch, loop.epochs)
         return state["history"]

@@ -63,6 +63,17 @@ def test_fgsm_steps_by_the_whole_radius_from_the_clean_image(inside, rng):
     assert loss.item() == pytest.approx(F.cross_entropy(net(x + 0.1 * away), y).item(), rel=1e-6)
 
 
+def test_the_mixed_loss_weighs_clean_and_adversarial_images(inside):
+    (x, y), net = inside, Linear()
+    spec = {"name": "mixed", "adversarial": 0.3, "smoothing": 0.1}
+    loss = make(spec, THREAT).loss(net, x, y, torch.Generator().manual_seed(5))
+    attacked = pgd(net, x, y, THREAT, torch.Generator().manual_seed(5))
+    targets = 0.9 * F.one_hot(y, 2) + 0.05
+    clean, robust = (-(targets * net(i).log_softmax(1)).sum(1).mean() for i in (x, attacked))
+    assert loss.item() == pytest.approx((0.7 * clean + 0.3 * robust).item(), rel=1e-5)
+    assert not attacked.requires_grad
+
+
 def test_trades_is_cross_entropy_plus_weighted_divergence(inside, rng):
     (x, y), net = inside, Linear()
     objective = Trades(THREAT, beta=3.0)

@@ -5,6 +5,7 @@ import torch
 
 from advprune import masks as mk
 from advprune.data.batches import Augment
+from advprune.errors import UserError
 from advprune.objectives import Threat, make
 from advprune.recipes import Recipe, multiplier
 from advprune.sparse import Admm, KeepMasked
@@ -153,3 +154,26 @@ def test_a_loss_that_is_not_finite_does_not_stop_the_run(net, tmp_path):
 
     history = trainer(tmp_path).fit(net, make({"name": "natural"}, THREAT), RECIPE, "p", [Spoil()])
     assert len(history) == 4 and not math.isfinite(history[-1]["loss"])
+
+
+def test_a_hook_can_stop_a_phase_and_it_stays_stopped(net, tmp_path):
+    class StopAfter(Hook):
+        def after_epoch(self, loop, record):
+            loop.stop = loop.epoch == 1
+
+    objective = make({"name": "natural"}, THREAT)
+    history = trainer(tmp_path).fit(net, objective, RECIPE, "p", [StopAfter()])
+    found = [v.clone() for v in net.state_dict().values()]
+    again = trainer(tmp_path).fit(net, objective, RECIPE, "p", [StopAfter()])
+    assert len(history) == 2 and again == history
+    assert all(torch.equal(a, b) for a, b in zip(found, net.state_dict().values(), strict=True))
+
+
+def test_adam_is_there_for_those_who_ask(net, tmp_path):
+    """Adam's first step is the learning rate whatever the size of the gradient."""
+    before = net.fc.weight.detach().clone()
+    recipe = Recipe(1, batch=40, lr=1e-3, weight_decay=0, schedule="constant", optimizer="adam")
+    trainer(tmp_path).fit(net, make({"name": "natural"}, THREAT), recipe, "p")
+    assert torch.allclose((net.fc.weight - before).abs(), torch.tensor(1e-3), rtol=1e-2)
+    with pytest.raises(UserError, match="unknown optimizer 'lion'"):
+        Recipe.from_dict({"epochs": 1, "optimizer": "lion"})

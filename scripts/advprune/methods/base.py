@@ -38,9 +38,16 @@ class Task:
     trainer: Trainer
     final: str | None
 
-    def fit(self, net: nn.Module, phase: str, **options: Any) -> list[dict[str, float]]:
-        """Train `net` through one phase with that phase's objective and recipe."""
-        return self.trainer.fit(net, self.objectives[phase], self.recipes[phase], phase, **options)
+    def fit(
+        self, net: nn.Module, phase: str, name: str | None = None, **options: Any
+    ) -> list[dict[str, float]]:
+        """Train `net` through one phase with that phase's objective and recipe.
+
+        A method that goes through a phase several times gives each pass a `name`: randomness and
+        resume files follow it.
+        """
+        objective, recipe = self.objectives[phase], self.recipes[phase]
+        return self.trainer.fit(net, objective, recipe, name or phase, **options)
 
 
 class Method(ABC):

@@ -5,13 +5,19 @@ prune      θ₀ fresh;  θ from θ₀ by FGSM training at a small learning rate
 train      the ticket (θ₀, mask) by PGD training at a large rate with warm-up (the default)
 """
 
-import copy
+from functools import partial
 
 from torch import nn
 
 from advprune import masks as mk
-from advprune.masks import Masks
+from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
+from advprune.tickets import search
+
+
+def normalised(net: nn.Module, structure: str) -> Scores:
+    """Magnitudes over their layer's mean: without it, wide layers (small weights) would go."""
+    return {n: s / s.mean() for n, s in mk.magnitudes(net, structure).items()}
 
 
 class BoostingTicket(Method):
@@ -19,13 +25,10 @@ class BoostingTicket(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Find the mask of a quickly trained net and return to its initial weights."""
-        start = copy.deepcopy(net.state_dict())
-        task.fit(net, "prune")
-        # without the layer's mean, wide layers (small weights) would be erased
-        scores = {n: s / s.mean() for n, s in mk.magnitudes(net, task.structure).items()}
-        units = mk.rank(scores, task.sparsity, scope="global", floor=task.params["floor"])
-        net.load_state_dict(start)
-        masks = mk.weight_masks(net, units, task.structure)
+        train = partial(task.fit, net, "prune")
+        once = [task.sparsity]
+        floor = task.params["floor"]
+        masks = search(net, task.structure, once, train, score=normalised, floor=floor)
         return masks | mk.closed_batchnorm(net, masks)
 
 

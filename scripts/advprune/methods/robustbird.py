@@ -1,0 +1,87 @@
+"""RobustBird (Chen et al. 2022, arXiv 2202.09844): an early-bird ticket from cheap training.
+
+prune      θ trains on clean images;  after every epoch the magnitude mask of all convolutions
+           is compared with those of the last few epochs;  once none of them differs in more than
+           a small share of its entries, stop
+           m ← largest |θ| over all layers together
+train      the ticket (θ, mask), not rewound, by PGD training with a fresh schedule (the default)
+"""
+
+import logging
+from typing import Any
+
+import torch
+from torch import nn
+
+from advprune import masks as mk
+from advprune.masks import Masks
+from advprune.methods.base import Method, Task
+from advprune.training import Hook, Loop
+
+log = logging.getLogger("advprune")
+
+
+def threshold(limit: float, sparsity: float, reference: float | None) -> float:
+    """Mask distance at which the search stops.
+
+    Two masks of the same density d differ in at most 2 · min(d, 1 − d) of their entries, so a
+    fixed limit holds for any two masks once they are sparse enough. With a `reference` density the
+    limit shrinks below it along with that bound; None keeps it fixed.
+    """
+    density = min(sparsity, 1 - sparsity)
+    return limit if reference is None else limit * min(1.0, density / reference)
+
+
+class EarlyBird(Hook):
+    """Ends the search when the newest mask is close to each of the `queue` − 1 before it."""
+
+    def __init__(self, sparsity: float, queue: int, limit: float) -> None:
+        self.sparsity, self.queue, self.limit = sparsity, queue, limit
+        self.masks: list[torch.Tensor] = []
+
+    def mask(self, net: nn.Module) -> torch.Tensor:
+        """Flat global magnitude mask over the convolutions."""
+        # layers whose filters could go: the convolutions
+        sizes = {n: w.abs() for n, w in mk.weights(net, "filters").items()}
+        units = mk.rank(sizes, self.sparsity, scope="global")
+        return torch.cat([m.flatten() for m in units.values()])
+
+    def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
+        """Compare this epoch's mask with the queue and stop the phase if it has settled."""
+        self.masks = [*self.masks, self.mask(loop.net)][-self.queue :]
+        if len(self.masks) < self.queue:
+            return
+        newest = self.masks[-1]
+        distance = max(float((newest ^ m).float().mean()) for m in self.masks[:-1])
+        record["mask_distance"] = distance
+        loop.stop = distance <= self.limit
+
+    def state_dict(self) -> dict[str, Any]:
+        """Masks of the last epochs."""
+        return {"masks": self.masks}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the masks of the last epochs."""
+        self.masks = state["masks"]
+
+
+class RobustBird(Method):
+    """Global magnitude of a net trained until its mask settles."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Train until the bird is found, or to the end of the search, and cut."""
+        params = task.params
+        limit = threshold(params["threshold"], task.sparsity, params["reference_density"])
+        bird = EarlyBird(task.sparsity, params["queue"], limit)
+        epochs = task.fit(net, "prune", hooks=[bird])
+        last = epochs[-1].get("mask_distance", 1.0) if epochs else 1.0
+        if last <= limit:
+            log.info("early bird in epoch %d: distance %.4g <= %.4g", len(epochs), last, limit)
+        else:
+            log.warning("no early bird (distance %.4g > %.4g): last epoch is taken", last, limit)
+        scores = mk.magnitudes(net, task.structure)
+        units = mk.rank(scores, task.sparsity, scope="global", floor=params["floor"])
+        return mk.weight_masks(net, units, task.structure)
+
+
+METHOD = RobustBird()

@@ -1,0 +1,29 @@
+"""Wang20 (Wang et al. 2020, arXiv 2009.05423): adversarial global lottery ticket.
+
+prune      θ₀ fresh, m = 1;  T rounds, each removing the same share of what is left
+           θ from m · θ₀ by PGD training;  the smallest |θ| of all layers together go
+           rewind to θ₀
+train      the ticket (θ₀, mask) by PGD training (the default)
+"""
+
+from functools import partial
+
+from torch import nn
+
+from advprune.masks import Masks
+from advprune.methods.base import Method, Task
+from advprune.tickets import by_rounds, search
+
+
+class GlobalTicket(Method):
+    """Iterative global magnitude pruning; with rewind "none" the paper's unstructured pruning."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Search in rounds of equal rate."""
+        params = task.params
+        schedule = by_rounds(task.sparsity, params["rounds"])
+        options = {k: params[k] for k in ("scope", "floor", "rewind")}
+        return search(net, task.structure, schedule, partial(task.fit, net, "prune"), **options)
+
+
+METHOD = GlobalTicket()
