@@ -197,10 +197,11 @@ class DropGrow(KeepMasked):
         parameters = dict(loop.net.named_parameters())
         for name, (dropped, grown) in self.plan(loop).items():
             weight, mask = parameters[name], self.masks[name]
-            sizes = mk.unit_norms(weight.detach(), self.structure)
-            kept = drop(sizes, units_of(mask, self.structure), dropped)
+            units = units_of(mask, self.structure)
+            if dropped:
+                units = drop(mk.unit_norms(weight.detach(), self.structure), units, dropped)
             scores = mk.unit_norms(self.growth_score(weight, loop), self.structure)
-            self.masks[name] = mk.expand(grow(scores, kept, grown), mask, self.structure)
+            self.masks[name] = mk.expand(grow(scores, units, grown), mask, self.structure)
 
     def state_dict(self) -> dict[str, Any]:
         """Current masks and the number of updates so far."""

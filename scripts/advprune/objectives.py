@@ -112,6 +112,24 @@ class PgdAt:
 
 
 @dataclass(frozen=True)
+class Hybrid:
+    """Clean and adversarial cross-entropy, weighted `clean` to 1 − `clean` (card dnr, section 3).
+
+    Two forward passes in training mode, so BatchNorm sees every batch clean and adversarial.
+    """
+
+    threat: Threat
+    clean: float = 0.5
+
+    def loss(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
+        """Weighted mean of the cross-entropies of the clean and the PGD batch."""
+        adversarial = pgd(net, x, y, self.threat, generator)
+        with parametrize.cached():
+            natural, robust = F.cross_entropy(net(x), y), F.cross_entropy(net(adversarial), y)
+        return self.clean * natural + (1 - self.clean) * robust
+
+
+@dataclass(frozen=True)
 class Trades:
     """TRADES (Zhang et al. 2019): CE(clean) + beta · KL(clean ‖ adversarial).
 
@@ -148,7 +166,13 @@ class Trades:
         return F.cross_entropy(clean_logits, y) + self.beta * divergence
 
 
-OBJECTIVES: dict[str, type] = {"natural": Natural, "fgsm": Fgsm, "pgd": PgdAt, "trades": Trades}
+OBJECTIVES: dict[str, type] = {
+    "natural": Natural,
+    "fgsm": Fgsm,
+    "pgd": PgdAt,
+    "hybrid": Hybrid,
+    "trades": Trades,
+}
 
 
 def make(spec: dict[str, Any], threat: Threat) -> Objective:
