@@ -20,6 +20,7 @@ from advprune import masks as mk
 from advprune.dropgrow import DropGrow, Plan, linear_rate, split, units_of
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.models.graph import batchnorm_of
 from advprune.sparse import Admm
 from advprune.training import Loop
 
@@ -27,7 +28,16 @@ CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may no
 
 
 class Rewiring(DropGrow):
-    """Magnitude drop within layers, momentum growth across them; the total never changes."""
+    """Magnitude drop within layers, momentum growth across them; the total never changes.
+
+    `reborn` is the BatchNorm scale at which a filter grows.
+    """
+
+    def __init__(
+        self, masks: Masks, updates: int, rate: tuple[float, float], structure: str, reborn: float
+    ) -> None:
+        super().__init__(masks, updates, rate, "momentum", structure)
+        self.reborn = reborn
 
     def hold(self, loop: Loop) -> None:
         """Keep removed weights at zero, but not their momentum, which growth reads.
@@ -74,6 +84,25 @@ class Rewiring(DropGrow):
         grown = split(dropped, shares, room)
         return {name: (drops[name], grown[name]) for name in drops}
 
+    def rewire(self, loop: Loop) -> None:
+        """Update the topology; filters that grow start quietly.
+
+        BatchNorm amplifies a filter that starts at zero, and its gradient while it was off, to
+        full strength. Grown filters therefore start at a small scale and without momentum.
+        """
+        before = dict(self.masks)
+        super().rewire(loop)
+        if self.structure != "filters":
+            return
+        parameters, follower = dict(loop.net.named_parameters()), batchnorm_of(loop.net)
+        for name, mask in self.masks.items():
+            weight = parameters[name]
+            scale = parameters[f"{follower[name.removesuffix('.weight')]}.weight"]
+            born = units_of(mask & ~before[name], "filters")
+            scale.detach()[born] = self.reborn
+            for parameter in (weight, scale):
+                loop.optimizer.state[parameter]["momentum_buffer"][born] = 0.0
+
 
 class DynamicRewiring(Method):
     """Sparse training on a hybrid loss, pulled to where each epoch began."""
@@ -91,7 +120,7 @@ class DynamicRewiring(Method):
         masks = {f"{n}.weight": mk.expand(u, layers[n], structure) for n, u in units.items()}
         mk.apply(net, masks)
         rate = (params["drop_rate"], params["last_drop_rate"])
-        rewiring = Rewiring(masks, params["updates"], rate, "momentum", structure)
+        rewiring = Rewiring(masks, params["updates"], rate, structure, params["reborn_scale"])
 
         def support(current: dict[str, Tensor]) -> Masks:
             return {name: rewiring.masks[f"{name}.weight"] for name in current}
