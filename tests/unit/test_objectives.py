@@ -91,6 +91,16 @@ def test_the_natural_objective_is_plain_cross_entropy(inside, rng):
     assert torch.equal(loss, F.cross_entropy(net(x), y))
 
 
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_the_hybrid_objective_weighs_clean_and_adversarial(inside, share):
+    (x, y), net = inside, Linear()
+    loss = make({"name": "hybrid", "clean": share}, THREAT)
+    found = loss.loss(net, x, y, torch.Generator().manual_seed(5))
+    adversarial = pgd(net, x, y, THREAT, torch.Generator().manual_seed(5))
+    clean, robust = F.cross_entropy(net(x), y), F.cross_entropy(net(adversarial), y)
+    assert found.item() == pytest.approx((share * clean + (1 - share) * robust).item(), rel=1e-6)
+
+
 def test_unknown_objectives_and_parameters_are_refused():
     with pytest.raises(UserError, match="unknown objective 'madry'"):
         make({"name": "madry"}, THREAT)

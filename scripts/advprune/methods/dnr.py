@@ -8,7 +8,7 @@ epoch    v_l ← mean |μ| over the active weights of layer l, normalised to sum
          grow v_l · R inactive units of largest |μ| in layer l,  R in all
          Z ← W + U on the mask,  U ← U + W − Z
 
-A unit is a weight, a filter or an input channel; the norms of units are Euclidean.
+A unit is a weight or an input channel; the norms of channels are Euclidean.
 """
 
 import math
@@ -17,10 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from advprune import masks as mk
-from advprune.dropgrow import DropGrow, Plan, linear_rate, split, units_of
+from advprune.dropgrow import DropGrow, Plan, linear_rate, split
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.models.graph import batchnorm_of
 from advprune.sparse import Admm
 from advprune.training import Loop
 
@@ -28,28 +27,11 @@ CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may no
 
 
 class Rewiring(DropGrow):
-    """Magnitude drop within layers, momentum growth across them; the total never changes.
-
-    `reborn` is the BatchNorm scale at which a filter grows.
-    """
-
-    def __init__(
-        self, masks: Masks, updates: int, rate: tuple[float, float], structure: str, reborn: float
-    ) -> None:
-        super().__init__(masks, updates, rate, "momentum", structure)
-        self.reborn = reborn
+    """Magnitude drop within layers, momentum growth across them; the total never changes."""
 
     def hold(self, loop: Loop) -> None:
-        """Keep removed weights at zero, but not their momentum, which growth reads.
-
-        The BatchNorm shift of a removed filter is held too, so that the filter is silent; its
-        scale stays, because the filter's gradient comes through it.
-        """
-        masks = self.masks
-        if self.structure == "filters":
-            closed = mk.closed_batchnorm(loop.net, masks)
-            masks = masks | {n: m for n, m in closed.items() if n.endswith(".bias")}
-        mk.apply(loop.net, masks)
+        """Keep removed weights at zero, but not their momentum, which growth reads."""
+        mk.apply(loop.net, self.masks)
 
     def drop_rate(self, loop: Loop) -> float:
         """A straight line over the training."""
@@ -84,25 +66,6 @@ class Rewiring(DropGrow):
         grown = split(dropped, shares, room)
         return {name: (drops[name], grown[name]) for name in drops}
 
-    def rewire(self, loop: Loop) -> None:
-        """Update the topology; filters that grow start quietly.
-
-        BatchNorm amplifies a filter that starts at zero, and its gradient while it was off, to
-        full strength. Grown filters therefore start at a small scale and without momentum.
-        """
-        before = dict(self.masks)
-        super().rewire(loop)
-        if self.structure != "filters":
-            return
-        parameters, follower = dict(loop.net.named_parameters()), batchnorm_of(loop.net)
-        for name, mask in self.masks.items():
-            weight = parameters[name]
-            scale = parameters[f"{follower[name.removesuffix('.weight')]}.weight"]
-            born = units_of(mask & ~before[name], "filters")
-            scale.detach()[born] = self.reborn
-            for parameter in (weight, scale):
-                loop.optimizer.state[parameter]["momentum_buffer"][born] = 0.0
-
 
 class DynamicRewiring(Method):
     """Sparse training on a hybrid loss, pulled to where each epoch began."""
@@ -120,7 +83,7 @@ class DynamicRewiring(Method):
         masks = {f"{n}.weight": mk.expand(u, layers[n], structure) for n, u in units.items()}
         mk.apply(net, masks)
         rate = (params["drop_rate"], params["last_drop_rate"])
-        rewiring = Rewiring(masks, params["updates"], rate, structure, params["reborn_scale"])
+        rewiring = Rewiring(masks, params["updates"], rate, "momentum", structure)
 
         def support(current: dict[str, Tensor]) -> Masks:
             return {name: rewiring.masks[f"{name}.weight"] for name in current}
@@ -128,8 +91,7 @@ class DynamicRewiring(Method):
         cycles = params["updates"] + 1
         pull = Admm(net, structure, support, rho=params["rho"], growth=1.0, cycles=cycles)
         task.fit(net, "train", hooks=[rewiring, pull])
-        found = {name: units_of(rewiring.masks[f"{name}.weight"], structure) for name in layers}
-        return mk.weight_masks(net, found, structure)
+        return rewiring.masks
 
 
 METHOD = DynamicRewiring()

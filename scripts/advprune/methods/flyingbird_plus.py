@@ -5,7 +5,7 @@ epoch         v ← robust validation loss;  g ← robust accuracy on training �
 update        from half of the training on, over the last 4 differences of v and of g:
               g rose in at least half of them   →  drop ceil(0.4 r · active) more
               v did not fall in at least half   →  grow 5 % more
-last update   every layer shrinks or grows by the same factor, back to the target in total
+last update   layers shrink or grow by one factor, so that the net meets the target
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from advprune import masks as mk
-from advprune.dropgrow import DropGrow, Plan, igq_masks, whole
+from advprune.dropgrow import DropGrow, Plan, igq_masks, split
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 from advprune.training import Loop, Trainer, robust_figures
@@ -67,8 +67,8 @@ class Voting(DropGrow):
     def settled(self, plan: Plan, counts: dict[str, tuple[int, int]]) -> Plan:
         """The plan, changed so that the whole net ends with the target count."""
         now = sum(active for active, _ in counts.values())
-        exact = {n: min(active * self.target / now, total) for n, (active, total) in counts.items()}
-        goals = whole(exact, {n: total for n, (_, total) in counts.items()}, self.target)
+        shares = {name: active / now for name, (active, _) in counts.items()}
+        goals = split(self.target, shares, {name: total for name, (_, total) in counts.items()})
         result = {}
         for name, (active, _) in counts.items():
             dropped = max(plan.get(name, (0, 0))[0], active - goals[name])
