@@ -126,8 +126,9 @@ class MixedAt:
     def loss(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Weighted mean of the clean and the adversarial cross-entropy of the batch."""
         attacked = pgd(net, x, y, self.threat, generator)
-        clean = F.cross_entropy(net(x), y, label_smoothing=self.smoothing)
-        robust = F.cross_entropy(net(attacked), y, label_smoothing=self.smoothing)
+        with parametrize.cached():
+            clean = F.cross_entropy(net(x), y, label_smoothing=self.smoothing)
+            robust = F.cross_entropy(net(attacked), y, label_smoothing=self.smoothing)
         return (1 - self.adversarial) * clean + self.adversarial * robust
 
 

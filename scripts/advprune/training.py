@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from advprune.data.batches import Augment, batches
 from advprune.data.dataset import Split
@@ -81,17 +82,26 @@ def accuracy(net: nn.Module, split: Split, batch: int = 512) -> float:
     return float(hits) / len(split)
 
 
-def robust_accuracy(
+def robust_figures(
     net: nn.Module, split: Split, threat: Threat, rng: torch.Generator, batch: int = 512
-) -> float:
-    """Accuracy under PGD with the training threat: a monitor, never a reported result."""
-    hits = 0
+) -> tuple[float, float]:
+    """(accuracy, mean cross-entropy) under PGD: a monitor, never a reported result."""
+    hits, loss = 0, 0.0
     with frozen(net):
         for x, y in batches(split, batch):
             adversarial = pgd(net, x, y, threat, rng)
             with torch.no_grad():
-                hits += (net(adversarial).argmax(1) == y).sum()
-    return float(hits) / len(split)
+                logits = net(adversarial)
+                hits += (logits.argmax(1) == y).sum()
+                loss += F.cross_entropy(logits, y, reduction="sum")
+    return float(hits) / len(split), float(loss) / len(split)
+
+
+def robust_accuracy(
+    net: nn.Module, split: Split, threat: Threat, rng: torch.Generator, batch: int = 512
+) -> float:
+    """Accuracy under PGD with the training threat: a monitor, never a reported result."""
+    return robust_figures(net, split, threat, rng, batch)[0]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ train      every so often each layer drops its ceil(r · active) smallest weight
 from torch import nn
 
 from advprune import masks as mk
-from advprune.dropgrow import DropGrow, allocate, igq_densities, random_masks
+from advprune.dropgrow import DropGrow, igq_masks
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 
@@ -18,11 +18,7 @@ class FlyingBird(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train sparsely from a fresh net; the last topology is the mask."""
-        sizes = {n: w.numel() for n, w in mk.weights(net).items()}
-        total = mk.kept_count(sum(sizes.values()), task.sparsity)
-        densities = igq_densities(sizes, 1 - task.sparsity)
-        counts = allocate(densities, sizes, total)
-        masks = random_masks(net, counts, task.trainer.rng("initial topology"))
+        masks = igq_masks(net, task.sparsity, task.trainer.rng("initial topology"))
         mk.apply(net, masks)
         params = task.params
         rate = (params["drop_rate"], params["last_drop_rate"])

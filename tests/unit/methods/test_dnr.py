@@ -1,0 +1,197 @@
+"""Method card dnr, section 4."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_methods import task_for
+
+from advprune import dropgrow as dg
+from advprune import masks as mk
+from advprune.methods import base, dnr
+from advprune.recipes import Recipe
+from advprune.sparse import Admm
+from advprune.training import Loop
+
+STRUCTURES = ["unstructured", "channels"]
+
+
+def prune(net, folder, structure="unstructured", epochs=4, **params):
+    sparsity = 0.8 if structure == "unstructured" else 0.5
+    params = {"updates": epochs - 1} | params
+    task = task_for("dnr", folder, structure, sparsity, **params)
+    recipes = {"train": Recipe(epochs=epochs, batch=16, lr=0.05)}
+    return base.load("dnr").prune(net, dataclasses.replace(task, recipes=recipes))
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_the_first_mask_is_uniform_over_the_net_and_exact(net, tmp_path, structure):
+    masks = prune(net, tmp_path, structure, epochs=0, updates=0)
+    share = 0.2 if structure == "unstructured" else 0.5
+    units = {n: dg.units_of(masks[f"{n}.weight"], structure) for n in mk.prunable(net, structure)}
+    kept, total = mk.count(units.values())
+    assert kept == mk.kept_count(total, 1 - share)
+    for mask in units.values():
+        spread = (mask.numel() * share * (1 - share)) ** 0.5
+        assert abs(int(mask.sum()) - share * mask.numel()) <= 3.5 * spread
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    room=st.lists(st.integers(0, 60), min_size=1, max_size=7),
+    seed=st.integers(0, 999),
+    part=st.floats(0, 1.2),
+)
+def test_split_fits_its_layers_and_sums_to_the_total(room, seed, part):
+    shares = torch.rand(len(room), generator=torch.Generator().manual_seed(seed)).double() + 1e-3
+    shares = dict(enumerate((shares / shares.sum()).tolist()))
+    total = round(part * sum(room))
+    found = dg.split(total, shares, dict(enumerate(room)))
+    assert sum(found.values()) == min(total, sum(room))
+    assert all(0 <= found[i] <= room[i] for i in found)
+    if all(total * shares[i] <= room[i] for i in shares):
+        assert all(abs(found[i] - total * shares[i]) < 1 for i in shares)
+
+
+def test_what_overflows_a_layer_is_spread_evenly():
+    found = dg.split(12, {"a": 0.75, "b": 0.25, "c": 0.0}, {"a": 3, "b": 10, "c": 10})
+    assert found == {"a": 3, "b": 6, "c": 3}  # 9, 3, 0 with 6 too many for a
+
+
+class Watch(dnr.Rewiring):
+    """Checks every step of a training against the card."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.log = []
+
+    def rewire(self, loop):
+        parameters = dict(loop.net.named_parameters())
+        state = {n: loop.optimizer.state[parameters[n]]["momentum_buffer"] for n in self.masks}
+        sizes = {n: mk.unit_norms(parameters[n].detach().clone(), self.structure) for n in state}
+        drive = {n: mk.unit_norms(b.clone(), self.structure) for n, b in state.items()}
+        weights = dict(self.masks)
+        before = {n: dg.units_of(m, self.structure) for n, m in self.masks.items()}
+        plan = self.plan(loop)
+        super().rewire(loop)
+        after = {n: dg.units_of(m, self.structure) for n, m in self.masks.items()}
+        self.log.append((loop.step, mk.count(after.values())[0]))
+        for name, (dropped, grown) in plan.items():
+            old, new = before[name], after[name]
+            assert int(new.sum()) == int(old.sum()) - dropped + grown
+            gone, born = old & ~new, new & ~old
+            if gone.any():
+                # what went was among the smallest, but for those that momentum brought back
+                limit = sizes[name][old].sort().values[dropped - 1]
+                assert sizes[name][gone].max() <= limit
+            if born.any():
+                assert drive[name][born].min() >= drive[name][~new].max()
+                assert not parameters[name].detach()[self.masks[name] & ~weights[name]].any()
+
+    def after_step(self, loop):
+        super().after_step(loop)
+        assert mk.violations(loop.net, self.masks) == []
+        parameters = dict(loop.net.named_parameters())
+        for name, mask in self.masks.items():
+            momentum = loop.optimizer.state[parameters[name]]["momentum_buffer"]
+            if mask.numel() > 1000:
+                assert momentum[~mask].any()  # dense on purpose
+            units = dg.units_of(mask, self.structure)
+            assert torch.equal(mk.expand(units, mask, self.structure), mask)  # all or nothing
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_rewiring_keeps_the_total_and_moves_it_between_layers(
+    net, tmp_path, monkeypatch, structure
+):
+    hooks = []
+
+    class Recorded(Watch):
+        def __init__(self, *args):
+            super().__init__(*args)
+            self.start = {n: int(m.sum()) for n, m in self.masks.items()}
+            hooks.append(self)
+
+    monkeypatch.setattr(dnr, "Rewiring", Recorded)
+    masks = prune(net, tmp_path, structure)
+    (hook,) = hooks
+    totals = [total for _, total in hook.log]
+    assert [step for step, _ in hook.log] == [3, 6, 9]  # every epoch but the last
+    layers = mk.prunable(net, structure)
+    kept, total = mk.count(dg.units_of(masks[f"{n}.weight"], structure) for n in layers)
+    goal = mk.kept_count(total, 0.8 if structure == "unstructured" else 0.5)
+    assert totals == [goal] * 3 and kept == goal
+    assert {n: int(masks[n].sum()) for n in hook.start} != hook.start
+
+
+@pytest.fixture
+def rewiring(net, rng):
+    """A hook at half the training whose momenta are one everywhere."""
+    noise = {n: torch.rand(w.shape, generator=rng) for n, w in mk.weights(net).items()}
+    masks = {f"{n}.weight": m for n, m in mk.rank(noise, 0.8, scope="global").items()}
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    for parameter in net.parameters():
+        optimizer.state[parameter]["momentum_buffer"] = torch.ones_like(parameter)
+    loop = Loop(net, optimizer, 10, 100, step=50)
+    return dnr.Rewiring(masks, 9, (0.5, 0.0), "momentum"), loop
+
+
+def test_shares_are_mean_momenta_of_active_weights(net, rewiring):
+    hook, loop = rewiring
+    first = hook.shares(loop)
+    assert sum(first.values()) == pytest.approx(1)
+    assert all(v == pytest.approx(1 / len(first)) for v in first.values())
+    before = hook.plan(loop)
+    buffer = loop.optimizer.state[net.layer4[1].conv2.weight]["momentum_buffer"]
+    name = "layer4.1.conv2.weight"
+    buffer[~hook.masks[name]] = 50.0  # absent weights have no say
+    assert hook.shares(loop) == pytest.approx(first)
+    buffer[hook.masks[name]] = -2.0
+    expected = 2 / (len(first) + 1)
+    assert hook.shares(loop)[name] == pytest.approx(expected)
+    after = hook.plan(loop)
+    assert after[name][1] > before[name][1] and after[name][0] == before[name][0]
+    buffer[0, 0, 0, 0] = float("nan")  # a collapsed training must still come to its end
+    hook.masks[name][0, 0, 0, 0] = True
+    assert sum(hook.shares(loop).values()) == pytest.approx(1)
+
+
+def test_drops_follow_the_falling_rate_and_spare_crowded_layers(net, rewiring):
+    hook, loop = rewiring
+    assert [dg.linear_rate(0.5, 0.0, t) for t in (0, 0.5, 1)] == [0.5, 0.25, 0.0]
+    for name, (dropped, _) in hook.plan(loop).items():
+        active = int(hook.masks[name].sum())
+        assert dropped == min(-(-active // 4), active - 1)  # ceil(p · active), p = 0.5 · (1 − t)
+    name = "layer3.0.conv1.weight"
+    size = hook.masks[name].numel()
+    hook.masks[name] = torch.arange(size).view(hook.masks[name].shape) < size * 0.95
+    active = int(hook.masks[name].sum())
+    loop.optimizer.state[net.layer3[0].conv1.weight]["momentum_buffer"].mul_(0.5)
+    assert hook.plan(loop)[name][0] == -(-active // 4)  # dense, but with less than its share
+    loop.optimizer.state[net.layer3[0].conv1.weight]["momentum_buffer"].mul_(4)
+    dropped, grown = hook.plan(loop)[name]
+    assert dropped == pytest.approx((1 - active / size) * active, abs=1)
+    assert grown <= 0.99 * (size - active + dropped)
+
+
+def test_the_pull_is_towards_the_start_of_the_epoch(net, tmp_path, monkeypatch):
+    seen = []
+
+    class Pull(Admm):
+        def penalty(self, loop):
+            value = super().penalty(loop)
+            weight = loop.net.layer2[0].conv1.weight
+            (gradient,) = torch.autograd.grad(value, weight, retain_graph=True)
+            expected = self.rho * (weight.detach() - self.sparse["layer2.0.conv1"])
+            assert torch.allclose(gradient, expected, atol=1e-7)
+            assert not any(u.any() for u in self.dual.values())
+            assert not any(t.requires_grad for t in (*self.dual.values(), *self.sparse.values()))
+            seen.append((loop.step, float(value.detach())))
+            return value
+
+    monkeypatch.setattr(dnr, "Admm", Pull)
+    prune(net, tmp_path)
+    assert all((value == 0) == (step % 3 == 0) for step, value in seen)  # three steps an epoch
+    assert len(seen) == 12

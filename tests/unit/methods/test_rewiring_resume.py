@@ -1,0 +1,48 @@
+"""Methods that rewire while they train end the same when they are killed in between."""
+
+import pytest
+import torch
+from test_methods import task_for
+from test_training import KilledError
+
+from advprune.methods import base
+from advprune.models.registry import build
+from advprune.training import Trainer
+from small import SMALL
+
+
+def pruned(key, structure, folder):
+    net = build(SMALL, torch.Generator().manual_seed(1))
+    params = {} if key == "bcsp" else {"updates": 4}
+    if key == "flyingbird_plus":
+        params |= {"vote_start": 0.0, "window": 1}
+    sparsity = 0.8 if structure == "unstructured" else 0.5
+    masks = base.load(key).prune(net, task_for(key, folder, structure, sparsity, **params))
+    return [*net.state_dict().values(), *(masks[n] for n in sorted(masks))]
+
+
+@pytest.mark.parametrize(
+    ("key", "structure"),
+    [
+        ("flyingbird", "unstructured"),
+        ("flyingbird_plus", "unstructured"),
+        ("dnr", "unstructured"),
+        ("dnr", "channels"),
+        ("bcsp", "unstructured"),
+    ],
+)
+def test_a_killed_job_ends_with_the_same_bits(tmp_path, monkeypatch, key, structure):
+    whole = pruned(key, structure, tmp_path / "whole")
+    monitor = Trainer._monitor
+
+    def fatal(self, loop, record, phase):
+        if loop.epoch == 2:
+            raise KilledError
+        return monitor(self, loop, record, phase)
+
+    monkeypatch.setattr(Trainer, "_monitor", fatal)
+    with pytest.raises(KilledError):
+        pruned(key, structure, tmp_path / "killed")
+    monkeypatch.setattr(Trainer, "_monitor", monitor)
+    again = pruned(key, structure, tmp_path / "killed")
+    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
