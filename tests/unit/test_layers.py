@@ -12,7 +12,8 @@ LAYERS = [
     {"errors", "seeds", "paths", "results", "progress", "cli", "closure", "intervals"},
     {"data.specs", "config", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
-    {"objectives", "recipes", "training", "sparse", "dropgrow", "audit", "jobs"},
+    {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
+    {"dropgrow", "tickets", "reparam"},
     {"methods", "attacks", "evaluation"},
     {"report"},
 ]
