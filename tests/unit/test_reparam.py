@@ -25,7 +25,10 @@ def drawn(shape, rng):
 
 def test_signed_constants_have_one_size_per_layer_and_keep_the_signs(net):
     before = {n: w.clone() for n, w in mk.weights(net).items()}
+    sparse = copy.deepcopy(net)
+    signed_constants(sparse, 0.1)
     signed_constants(net)
+    assert torch.allclose(sparse.conv1.weight, net.conv1.weight * 10**0.5)
     for name, weight in mk.weights(net).items():
         fan_in = weight[0].numel()
         assert torch.allclose(weight.square(), torch.tensor(2 / fan_in))
@@ -149,13 +152,14 @@ def test_the_cut_comes_once_at_its_time_and_counts_exactly(net):
 def test_removed_filters_are_silent_from_the_cut_on(net):
     cut, loop, gates, _ = cutting(net, "filters", at=0)
     cut.before_step(loop)
+    alive = gates["layer1.0.conv1"].gate > 0
+    assert torch.equal(net.layer1[0].bn1.weight != 0, alive)  # in this very step
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.add_(1)  # what an optimiser might do
     cut.after_step(loop)
     masks = cut.finish()
     assert mk.violations(net, masks) == []
-    alive = gates["layer1.0.conv1"].gate > 0
     assert torch.equal(masks["layer1.0.bn1.bias"], alive)
     assert torch.equal(net.layer1[0].bn1.bias != 0, alive)
 

@@ -61,12 +61,33 @@ def test_every_layer_keeps_its_exact_share_at_every_step(net, tmp_path, monkeypa
     assert len(seen) == 6
 
 
-def test_the_first_mask_is_random_and_seeded(net, tmp_path):
-    first, again = (pruned(copy.deepcopy(net), tmp_path / n, epochs=0) for n in "ab")
-    assert all(torch.equal(m, again[n]) for n, m in first.items())
-    # scores know nothing of the weights they stand for
+def test_scores_start_uniform_and_know_nothing_of_the_weights(net, tmp_path, monkeypatch):
+    class Start(Hook):
+        def before_step(self, loop):
+            if loop.step:
+                return
+            for name, layer in mk.prunable(loop.net, "unstructured").items():
+                scores = layer.parametrizations.weight[0].scores.detach()
+                bound = scores[0].numel() ** -0.5
+                assert 0.8 * bound < scores.abs().max() <= bound, name
+            scores = loop.net.layer4[0].conv2.parametrizations.weight[0].scores.detach()
+            assert scores.mean().item() == pytest.approx(0, abs=0.05 * bound)
+            assert scores.std().item() == pytest.approx(
+                scores[0].numel() ** -0.5 / 3**0.5, rel=0.05
+            )
+
+    watch(monkeypatch, Start())
+    first = pruned(net, tmp_path, epochs=1, lr=1e-9)
     kept = torch.cat([w[first[f"{n}.weight"]] for n, w in mk.weights(net).items()])
     assert (kept > 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_constants_make_up_for_the_removed_ones_when_asked(net, tmp_path):
+    plain = copy.deepcopy(net)
+    pruned(plain, tmp_path / "plain", epochs=0)
+    task = task_for("rst", tmp_path, sparsity=0.8, rescale=True)
+    base.load("rst").prune(net, task)
+    assert torch.allclose(net.fc.weight, plain.fc.weight * 5**0.5)
 
 
 def test_a_learned_ticket_is_better_than_the_random_one(net, tmp_path):
