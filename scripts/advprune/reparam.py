@@ -27,13 +27,10 @@ def kaiming_uniform(shape: torch.Size, rng: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def signed_constants(net: nn.Module, share: float = 1.0) -> None:
-    """Replace the weights of every layer by their signs times √(2 / fan_in) (card rst, step 1).
-
-    `share` is the part of the fan-in that will be left, for constants that make up for the rest.
-    """
+def signed_constants(net: nn.Module) -> None:
+    """Replace the weights of every layer by their signs times √(2 / fan_in) (card rst, step 1)."""
     for layer in mk.prunable(net, "unstructured").values():
-        constant = math.sqrt(2 / (share * layer.weight[0].numel()))
+        constant = math.sqrt(2 / layer.weight[0].numel())
         layer.weight.copy_(torch.where(layer.weight < 0, -constant, constant))
 
 
@@ -97,13 +94,14 @@ class _Open(torch.autograd.Function):
 class Gate(Reparam):
     """w = W · round(0.5 tanh(M) + 0.5), one trainable M per unit (card intrain, steps 1 and 2).
 
-    All units start open, at M = `start`. The largest M of a layer counts as open whatever it is.
+    Units whose `start` is positive start open. The largest M of a layer counts as open whatever it
+    is.
     """
 
-    def __init__(self, weight: Tensor, structure: str, start: float) -> None:
+    def __init__(self, start: Tensor, structure: str) -> None:
         super().__init__()
         self.structure = structure
-        self.gate = nn.Parameter(torch.full_like(mk.unit_norms(weight, structure), start))
+        self.gate = nn.Parameter(start)
 
     def open(self) -> Tensor:
         """1 or 0 per unit, with the straight-through gradient to M."""

@@ -1,6 +1,6 @@
 """InTrain (Vemparala et al. 2021, CVPRW SAIAD): gates learned with the weights under a budget.
 
-init       M ← m₀ > 0 per weight or input channel, all gates open
+init       M ~ U(0.1, 0.5) per weight or input channel, all gates open
 train      effective weight  W · [M > 0],  gradient to M through 0.5 tanh(M) + 0.5
            optimiser 1:  W, M  minimise the robust loss f
            optimiser 2:  M     minimises  f + b · max(ψ − ψ*, 0),  ψ the share of open gates
@@ -24,12 +24,13 @@ from advprune.training import Hook, Loop
 class Budget(Hook):
     """The second optimiser: it closes gates while more than the share `target` are open.
 
-    It reuses the robust loss's gradient that the first optimiser has just used.
+    It reuses the robust loss's gradient that the first optimiser has just used. Its steps are such
+    that it can move a gate by about `reach` in the whole phase.
     """
 
-    def __init__(self, gates: list[Gate], target: float, weight: float, lr: float) -> None:
-        self.gates, self.target, self.weight = gates, target, weight
-        self.optimizer = torch.optim.Adam([g.gate for g in gates], lr=lr)
+    def __init__(self, gates: list[Gate], target: float, weight: float, reach: float) -> None:
+        self.gates, self.target, self.weight, self.reach = gates, target, weight, reach
+        self.optimizer = torch.optim.Adam([g.gate for g in gates])
         self.units = sum(g.gate.numel() for g in gates)
 
     def share(self) -> Tensor:
@@ -42,6 +43,7 @@ class Budget(Hook):
             return
         hinge = torch.relu(self.share() - self.target)
         (self.weight * hinge).backward()  # adds to the gradient that is there
+        self.optimizer.param_groups[0]["lr"] = self.reach / loop.steps
         self.optimizer.step()
 
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
@@ -62,12 +64,17 @@ class InTrain(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train weights and gates from a fresh net."""
-        params = task.params
-        gates = attach(
-            mk.prunable(net, task.structure), lambda w: Gate(w, task.structure, params["start"])
-        )
+        params, rng = task.params, task.trainer.rng("gates")
+
+        def gate(weight: Tensor) -> Gate:
+            shape = mk.unit_norms(weight, task.structure).shape
+            low, high = params["start"]
+            draw = torch.rand(shape, generator=rng, device=weight.device)
+            return Gate(low + (high - low) * draw, task.structure)
+
+        gates = attach(mk.prunable(net, task.structure), gate)
         budget = Budget(
-            list(gates.values()), 1 - task.sparsity, params["budget_weight"], params["gate_lr"]
+            list(gates.values()), 1 - task.sparsity, params["budget_weight"], params["reach"]
         )
         cut = CutOnce(
             net,

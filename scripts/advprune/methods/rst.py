@@ -20,7 +20,7 @@ class RobustScratchTicket(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train nothing but one score per weight, from a fresh net."""
-        signed_constants(net, 1 - task.sparsity if task.params["rescale"] else 1.0)
+        signed_constants(net)
         net.requires_grad_(False)
         rng = task.trainer.rng("scores")
         weights = mk.weights(net, task.structure)

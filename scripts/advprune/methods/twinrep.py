@@ -17,6 +17,14 @@ from advprune.methods.base import Method, Task
 from advprune.reparam import CutOnce, FilterProduct, Product, Reparam, attach, kaiming_uniform
 
 
+@torch.no_grad()
+def widen(layer: nn.Module, spread: float) -> None:
+    """Scale both factors of a layer alike, so that its weights' deviation becomes `spread`."""
+    scale = (spread / float(layer.weight.std())) ** 0.5
+    layer.parametrizations.weight.original.mul_(scale)
+    layer.parametrizations.weight[0].factor.mul_(scale)
+
+
 class TwinRep(Method):
     """Global magnitude of weights or filters that factorisation has made sparse."""
 
@@ -30,7 +38,12 @@ class TwinRep(Method):
                 return Product(kaiming_uniform(weight.shape, rng))
             return FilterProduct(kaiming_uniform(torch.Size([len(weight)] * 2), rng))
 
-        reparams = attach(mk.prunable(net, "unstructured"), factorise)
+        layers = mk.prunable(net, "unstructured")
+        spread = {name: float(layer.weight.detach().std()) for name, layer in layers.items()}
+        reparams = attach(layers, factorise)
+        for name, layer in layers.items():
+            if isinstance(layer, nn.Linear):  # no BatchNorm makes up for a tiny product
+                widen(layer, spread[name])
         cut = CutOnce(
             net,
             reparams,

@@ -22,9 +22,12 @@ def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **rec
     return dataclasses.replace(task, recipes={"train": recipe})
 
 
-def budget_on(net, structure="channels", target=0.4, weight=5.0, lr=0.01):
-    gates = attach(mk.prunable(net, structure), lambda w: Gate(w, structure, 0.2))
-    budget = Budget(list(gates.values()), target, weight, lr)
+def budget_on(net, structure="channels", target=0.4, weight=5.0, reach=0.09):
+    gates = attach(
+        mk.prunable(net, structure),
+        lambda w: Gate(torch.full_like(mk.unit_norms(w, structure), 0.2), structure),
+    )
+    budget = Budget(list(gates.values()), target, weight, reach)
     loop = Loop(net, torch.optim.SGD(net.parameters(), lr=0.1), epochs=1, steps=9)
     return list(gates.values()), budget, loop
 
@@ -82,6 +85,31 @@ def test_without_other_gradients_gates_close_until_the_budget_is_met(net):
     assert all(torch.equal(p, before[n]) for n, p in net.named_parameters() if n in before)
 
 
+def test_a_gate_is_moved_by_the_reach_in_the_whole_phase_and_not_more(net):
+    gates, budget, loop = budget_on(net, target=0.0, reach=0.18)
+    for _ in range(loop.steps):
+        clear(gates)
+        budget.after_step(loop)
+    assert gates[0].gate[1].item() == pytest.approx(0.2 - 0.18, abs=1e-3)
+
+
+def test_gates_start_spread_over_the_interval_and_seeded(net, tmp_path, monkeypatch):
+    starts = []
+
+    class Start(Hook):
+        def before_step(self, loop):
+            if loop.step == 0:
+                layer = loop.net.layer4[1].conv1.parametrizations.weight[0]
+                starts.append(layer.gate.detach().clone())
+
+    watch(monkeypatch, Start())
+    for folder in "ab":
+        task = task_with(tmp_path / folder, params={"start": [0.2, 0.3]}, epochs=1)
+        base.load("intrain").prune(copy.deepcopy(net), task)
+    assert torch.equal(*starts)
+    assert 0.2 <= starts[0].min() < 0.201 and 0.299 < starts[0].max() <= 0.3
+
+
 def test_a_closed_gate_comes_back_when_the_loss_wants_it(net):
     gates, budget, loop = budget_on(net, target=1.0)
     with torch.no_grad():
@@ -99,20 +127,24 @@ def test_training_starts_dense_and_ends_with_exactly_the_gates_of_largest_m(
     shares, last, fixed = [], {}, []
 
     class Watch(Hook):
-        def after_step(self, loop):
+        def gates(self, loop):
             layers = mk.prunable(loop.net, "channels")
-            gates = {n: layer.parametrizations.weight[0] for n, layer in layers.items()}
-            opened = [g.open().detach() for g in gates.values()]
-            shares.append(float(torch.cat(opened).mean()))
-            fixed.append(not any(g.gate.requires_grad for g in gates.values()))
-            if loop.step == 4:
-                last.update({n: g.gate.detach().clone() for n, g in gates.items()})
+            return {n: layer.parametrizations.weight[0] for n, layer in layers.items()}
+
+        def before_step(self, loop):
+            gates = self.gates(loop).values()
+            shares.append(float(torch.cat([g.open().detach() for g in gates]).mean()))
+            fixed.append(not any(g.gate.requires_grad for g in gates))
+
+        def after_step(self, loop):
+            if loop.step == 4:  # the gates are fixed before the next step
+                last.update({n: g.gate.detach().clone() for n, g in self.gates(loop).items()})
 
     watch(monkeypatch, Watch())
-    params = {"fix_at": 0.6, "gate_lr": 0.1}
+    params = {"fix_at": 0.6, "reach": 1.5}
     masks = base.load("intrain").prune(net, task_with(tmp_path, "channels", 0.5, params))
     assert shares[0] == 1 and fixed == [False] * 4 + [True] * 2
-    assert any(not torch.equal(m, torch.full_like(m, 0.3)) for m in last.values())
+    assert min(shares[:4]) < 1
     units = mk.rank(last, 0.5, scope="global", floor=1)
     kept, total = mk.count(units.values())
     assert shares[4:] == [pytest.approx(kept / total)] * 2
@@ -150,7 +182,7 @@ def test_a_killed_run_resumes_to_the_same_bits(net, tmp_path, monkeypatch, struc
     nets = {name: copy.deepcopy(net) for name in ("whole", "killed", "again")}
 
     def prune(name, folder):
-        params = {"fix_at": 0.5, "gate_lr": 0.1}
+        params = {"fix_at": 0.5, "reach": 1.5}
         task = task_with(tmp_path / folder, structure, 0.5, params, epochs=3)
         return base.load("intrain").prune(nets[name], task)
 

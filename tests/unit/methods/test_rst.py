@@ -82,14 +82,6 @@ def test_scores_start_uniform_and_know_nothing_of_the_weights(net, tmp_path, mon
     assert (kept > 0).float().mean().item() == pytest.approx(0.5, abs=0.05)
 
 
-def test_constants_make_up_for_the_removed_ones_when_asked(net, tmp_path):
-    plain = copy.deepcopy(net)
-    pruned(plain, tmp_path / "plain", epochs=0)
-    task = task_for("rst", tmp_path, sparsity=0.8, rescale=True)
-    base.load("rst").prune(net, task)
-    assert torch.allclose(net.fc.weight, plain.fc.weight * 5**0.5)
-
-
 def test_a_learned_ticket_is_better_than_the_random_one(net, tmp_path):
     def loss(epochs):
         candidate = copy.deepcopy(net)
