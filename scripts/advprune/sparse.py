@@ -79,10 +79,15 @@ def scaled_scores(weight: Tensor, structure: str) -> Tensor:
     return math.sqrt(6 / fan_in) * units / units.abs().max()
 
 
-def attach_scores(net: nn.Module, structure: str, sparsity: float | Mapping[str, float]) -> None:
-    """Put a `ScoreMask` with scaled initialisation on every prunable layer."""
+def attach_scores(
+    net: nn.Module,
+    structure: str,
+    sparsity: float | Mapping[str, float],
+    start: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Put a `ScoreMask` on every prunable layer; its scores start as given or as scaled weights."""
     for name, layer in mk.prunable(net, structure).items():
-        scores = scaled_scores(layer.weight.detach(), structure)
+        scores = start[name] if start else scaled_scores(layer.weight.detach(), structure)
         rate = sparsity[name] if isinstance(sparsity, Mapping) else sparsity
         keep = mk.kept_count(scores.numel(), rate)
         parametrize.register_parametrization(

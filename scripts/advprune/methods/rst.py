@@ -1,0 +1,35 @@
+"""RST, robust scratch tickets (Fu et al. 2021, arXiv 2110.14068): find a net, do not train one.
+
+init       W ← ± sqrt(2 / fan_in) per layer, signs at random;  s ~ U(± 1 / sqrt(fan_in))
+prune      s minimises the robust loss of the net with weights W · top-k(|s|);  W is never trained,
+           BatchNorm only normalises (scale 1, shift 0), biases are 0
+no training afterwards: W · top-k(|s|) is the result
+"""
+
+from torch import nn
+
+from advprune import masks as mk
+from advprune.masks import Masks
+from advprune.methods.base import Method, Task
+from advprune.reparam import kaiming_uniform, signed_constants
+from advprune.sparse import attach_scores, fold_scores
+
+
+class RobustScratchTicket(Method):
+    """Scores trained on frozen signed constants, every layer at the same rate."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Train nothing but one score per weight, from a fresh net."""
+        signed_constants(net)
+        net.requires_grad_(False)
+        rng = task.trainer.rng("scores")
+        weights = mk.weights(net, task.structure)
+        start = {name: kaiming_uniform(w.shape, rng) for name, w in weights.items()}
+        attach_scores(net, task.structure, task.sparsity, start)
+        task.fit(net, "prune", parameters=[p for p in net.parameters() if p.requires_grad])
+        masks = fold_scores(net, task.structure)
+        net.requires_grad_(True)
+        return masks
+
+
+METHOD = RobustScratchTicket()
