@@ -164,14 +164,22 @@ def test_drops_follow_the_falling_rate_and_spare_crowded_layers(net, rewiring):
     for name, (dropped, _) in hook.plan(loop).items():
         active = int(hook.masks[name].sum())
         assert dropped == min(-(-active // 4), active - 1)  # ceil(p · active), p = 0.5 · (1 − t)
+    hook.masks["fc.weight"] = torch.arange(96).view(3, 32) == 5
+    assert hook.plan(loop)["fc.weight"][0] == 0  # the last weight of a layer stays
     name = "layer3.0.conv1.weight"
     size = hook.masks[name].numel()
-    hook.masks[name] = torch.arange(size).view(hook.masks[name].shape) < size * 0.95
-    active = int(hook.masks[name].sum())
-    loop.optimizer.state[net.layer3[0].conv1.weight]["momentum_buffer"].mul_(0.5)
-    assert hook.plan(loop)[name][0] == -(-active // 4)  # dense, but with less than its share
-    loop.optimizer.state[net.layer3[0].conv1.weight]["momentum_buffer"].mul_(4)
-    dropped, grown = hook.plan(loop)[name]
+    buffer = loop.optimizer.state[net.layer3[0].conv1.weight]["momentum_buffer"]
+
+    def planned(density, momentum):
+        hook.masks[name] = torch.arange(size).view(hook.masks[name].shape) < size * density
+        buffer.fill_(momentum)
+        return int(hook.masks[name].sum()), *hook.plan(loop)[name]
+
+    active, dropped, _ = planned(0.95, 0.5)
+    assert dropped == -(-active // 4)  # dense, but with less than its share
+    active, dropped, _ = planned(0.78, 2.0)
+    assert dropped == -(-active // 4)  # more than its share, but not dense
+    active, dropped, grown = planned(0.95, 2.0)
     assert dropped == pytest.approx((1 - active / size) * active, abs=1)
     assert grown <= 0.99 * (size - active + dropped)
 

@@ -121,3 +121,10 @@ def test_the_figures_are_the_gap_and_the_loss(net, tmp_path):
         net.fc.bias.zero_()
     gap, loss = figures(net, 0)
     assert gap == pytest.approx(0.0, abs=0.1) and loss == pytest.approx(math.log(3), rel=1e-5)
+
+
+def test_the_history_survives_an_interruption(net, hook):
+    hook.gaps, hook.losses, hook.done = [0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 1.0, 2.0, 3.0, 4.0], 3
+    again = plus.Voting(hook.masks, PARAMS, hook.figures)
+    again.load_state_dict(hook.state_dict())
+    assert again.votes(loop_at(net, 0.5)) == (True, True) and again.done == 3

@@ -1,5 +1,7 @@
 """Methods that rewire while they train end the same when they are killed in between."""
 
+import dataclasses
+
 import pytest
 import torch
 from test_methods import task_for
@@ -17,7 +19,9 @@ def pruned(key, structure, folder):
     if key == "flyingbird_plus":
         params |= {"vote_start": 0.0, "window": 1}
     sparsity = 0.8 if structure == "unstructured" else 0.5
-    masks = base.load(key).prune(net, task_for(key, folder, structure, sparsity, **params))
+    task = task_for(key, folder, structure, sparsity, **params)
+    recipes = {"train": dataclasses.replace(task.recipes["train"], epochs=5)}
+    masks = base.load(key).prune(net, dataclasses.replace(task, recipes=recipes))
     return [*net.state_dict().values(), *(masks[n] for n in sorted(masks))]
 
 
@@ -36,7 +40,7 @@ def test_a_killed_job_ends_with_the_same_bits(tmp_path, monkeypatch, key, struct
     monitor = Trainer._monitor
 
     def fatal(self, loop, record, phase):
-        if loop.epoch == 2:
+        if loop.epoch == 4:
             raise KilledError
         return monitor(self, loop, record, phase)
 
