@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune import masks as mk
-from advprune.dropgrow import DropGrow, Plan, linear_rate, split
+from advprune.dropgrow import DropGrow, Plan, linear_rate, momentum_growth, split, units_of
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 from advprune.sparse import Admm
@@ -50,6 +50,14 @@ class Rewiring(DropGrow):
             shares = torch.ones_like(joined) / len(joined)
         return dict(zip(self.masks, shares.tolist(), strict=True))
 
+    def moved(self, loop: Loop) -> dict[str, int]:
+        """Inactive units with any momentum: behind a dead ReLU nothing could learn."""
+        parameters, found = dict(loop.net.named_parameters()), {}
+        for name, mask in self.masks.items():
+            pushed = units_of(momentum_growth(parameters[name], loop) > 0, self.structure)
+            found[name] = int((pushed & ~units_of(mask, self.structure)).sum())
+        return found
+
     def plan(self, loop: Loop) -> Plan:
         """Each layer drops its share of its own; all that was dropped is grown by momentum."""
         rate, shares, drops, free = self.drop_rate(loop), self.shares(loop), {}, {}
@@ -59,8 +67,8 @@ class Rewiring(DropGrow):
             own = min(1 - density, rate) if crowded else rate
             drops[name] = min(math.ceil(own * active), active - 1)  # no layer dies
             free[name] = total - active + drops[name]
-        dropped = sum(drops.values())
-        room = {name: math.floor(CAP * n) for name, n in free.items()}
+        dropped, moved = sum(drops.values()), self.moved(loop)
+        room = {n: math.floor(CAP * min(k, moved[n] + drops[n])) for n, k in free.items()}
         if sum(room.values()) < dropped:
             room = free
         grown = split(dropped, shares, room)

@@ -184,6 +184,19 @@ def test_drops_follow_the_falling_rate_and_spare_crowded_layers(net, rewiring):
     assert grown <= 0.99 * (size - active + dropped)
 
 
+def test_places_without_any_momentum_are_not_grown(rewiring):
+    hook, loop = rewiring
+    name = "layer1.0.conv1.weight"
+    parameter = dict(loop.net.named_parameters())[name]
+    loop.optimizer.state[parameter]["momentum_buffer"].mul_(9)  # it would get more than it drops
+    free = hook.plan(loop)
+    assert free[name][1] > free[name][0]
+    loop.optimizer.state[parameter]["momentum_buffer"][~hook.masks[name]] = 0.0
+    plan = hook.plan(loop)
+    assert plan[name][1] <= plan[name][0] == free[name][0]
+    assert sum(g for _, g in plan.values()) == sum(g for _, g in free.values())
+
+
 def test_the_pull_is_towards_the_start_of_the_epoch(net, tmp_path, monkeypatch):
     seen = []
 
