@@ -136,4 +136,5 @@ def test_a_phase_changes_only_the_jobs_that_have_it():
 
 def test_shards_cover_the_test_images():
     config = changed("evaluation.autoattack.shard", 50)
+    config["datasets"]["digits"]["limits"]["test"] = 128
     assert Protocol(load_config(config)).shards("digits", "autoattack") == 3
