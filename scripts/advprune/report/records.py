@@ -79,7 +79,8 @@ def records(evaluations: Sequence[Record]) -> list[Record]:
         | (e.get("audit") or {})
         | (e.get("threat") or {})
         | e["model"]
-        | {"warnings": "; ".join(e.get("warnings") or [])}
+        # an attack's advice follows its finding; the evaluation itself has it in full
+        | {"warnings": "; ".join(w.split(". ")[0] for w in e.get("warnings") or [])}
         for e in evaluations
     ]
 

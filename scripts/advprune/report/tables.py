@@ -202,10 +202,7 @@ def _notes(rows: Sequence[Record]) -> list[str]:
         f"! {describe(r[k] for k in IDENTITY)}: {r['status']}: {r['reason']}" for r in flagged
     ]
     doubted = [r for r in rows if r["warnings"]]
-    # the attack's advice follows its finding; the page and the CSV have it in full
-    doubts = [
-        f"? {describe(r[k] for k in IDENTITY)}: {r['warnings'].split('. ')[0]}" for r in doubted
-    ]
+    doubts = [f"? {describe(r[k] for k in IDENTITY)}: {r['warnings']}" for r in doubted]
     return [*head, *threats, *reasons, *doubts]
 
 
