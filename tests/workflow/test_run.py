@@ -75,6 +75,6 @@ def test_cifar10_runs_through_the_same_dag(tmp_path):
     checkout = Checkout(tmp_path / "repo", config)
     checkout.snakemake("--cores", "2")
     table = leaderboard(checkout, "cifar")
-    assert sorted(table["structure"]) == ["filters", "none", "unstructured"]
+    assert sorted(table["structure"]) == ["channels", "filters", "none", "unstructured"]
     assert set(table["eps_text"]) == {"8/255"}
     assert (table["sparsity_achieved"] - table["sparsity"]).abs().max() < 0.01
