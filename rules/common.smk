@@ -89,12 +89,16 @@ def spec(function):
 
 def model_of(wildcards):
     """The model that a job belongs to."""
-    return PROTOCOL.find(wildcards.dataset, wildcards.arch, wildcards.method, wildcards.target)
+    return PROTOCOL.find(
+        wildcards.dataset, wildcards.arch, wildcards.method, wildcards.target
+    )
 
 
 def attack_spec(attack):
     """Parameter function: settings of an attack with the model's seed."""
-    return spec(lambda w: PROTOCOL.attack_spec(w.dataset, attack) | {"seed": int(w.seed)})
+    return spec(
+        lambda w: PROTOCOL.attack_spec(w.dataset, attack) | {"seed": int(w.seed)}
+    )
 
 
 def identity(wildcards):
@@ -129,7 +133,9 @@ def evaluations(wildcards):
     pattern = PATHS.of_model("evaluation.json")
     chosen = (wildcards.dataset, wildcards.arch)
     return [
-        pattern.format(**m.wildcards) for m in PROTOCOL.models if (m.dataset, m.arch) == chosen
+        pattern.format(**m.wildcards)
+        for m in PROTOCOL.models
+        if (m.dataset, m.arch) == chosen
     ]
 
 

@@ -47,7 +47,10 @@ rule leaderboard:
     input:
         script=script("leaderboard.py"),
         code=code("leaderboard.py"),
-        page=[near(f"scripts/advprune/report/page.{kind}") for kind in ("html.j2", "css", "js")],
+        page=[
+            near(f"scripts/advprune/report/page.{kind}")
+            for kind in ("html.j2", "css", "js")
+        ],
         evaluations=ALL_EVALUATIONS,
         methods=METHOD_FILES,
         curves=PATHS.summary("curves.png"),

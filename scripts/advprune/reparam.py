@@ -6,6 +6,7 @@ masks at one moment of the training, `fold` leaves a plain net with the effectiv
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -34,12 +35,12 @@ def signed_constants(net: nn.Module) -> None:
         layer.weight.copy_(torch.where(layer.weight < 0, -constant, constant))
 
 
-class Reparam(nn.Module):
+class Reparam(nn.Module, ABC):
     """A parametrization whose units can be fixed as kept or removed."""
 
+    @abstractmethod
     def fix(self, kept: Tensor) -> None:
         """From now on use exactly the units of this mask; doing it again changes nothing."""
-        raise NotImplementedError
 
 
 class Product(Reparam):
