@@ -12,9 +12,9 @@ import yaml
 
 from advprune.data.specs import SPECS
 from advprune.errors import UserError
+from advprune.models.names import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[2]
-ARCHITECTURES = ("resnet18", "vgg16")
 DEFAULTS = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
 
 

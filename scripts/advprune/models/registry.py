@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from advprune.errors import UserError
+from advprune.models.names import ARCHITECTURES
 from advprune.models.normalize import Normalize
 from advprune.models.resnet import ResNet18
 from advprune.models.vgg import VGG16
-
-ARCHITECTURES = ("resnet18", "vgg16")
 
 
 @dataclass(frozen=True)
