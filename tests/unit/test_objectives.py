@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from advprune.errors import UserError
-from advprune.objectives import Threat, Trades, make, pgd
+from advprune.objectives import Mart, Threat, Trades, make, pgd
 
 THREAT = Threat(eps=0.1, step=0.04, steps=4)
 
@@ -83,6 +83,27 @@ def test_trades_is_cross_entropy_plus_weighted_divergence(inside, rng):
     expected = F.cross_entropy(net(x), y) + 3.0 * (p * (p.log() - q.log())).sum(1).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert (adversarial - x).abs().max() <= 0.1 + 1e-6
+
+
+def test_mart_is_boosted_cross_entropy_plus_divergence_weighted_by_failure(inside, rng):
+    (x, y), net = inside, Linear()
+    away = net.fc.weight[1 - y] - net.fc.weight[y]
+    worst = x + 0.1 * away.sign().view_as(x)
+    clean, adversarial = net(x).softmax(dim=1), net(worst).softmax(dim=1)
+    rows = torch.arange(len(y))
+    boosted = -adversarial[rows, y].log() - (1 - adversarial[rows, 1 - y]).log()
+    divergence = (clean * (clean / adversarial).log()).sum(dim=1)
+    expected = (boosted + 3.0 * divergence * (1 - clean[rows, y])).mean()
+    assert torch.allclose(Mart(THREAT, beta=3.0).loss(net, x, y, rng), expected, rtol=1e-4)
+
+
+def test_mart_stays_finite_when_a_wrong_class_has_all_the_probability(inside, rng):
+    (x, y), net = inside, Linear()
+    with torch.no_grad():
+        net.fc.bias.copy_(torch.tensor([500.0, -500.0]))
+    loss = Mart(THREAT).loss(net, x, y, rng)
+    loss.backward()
+    assert loss.isfinite() and net.fc.weight.grad.isfinite().all()
 
 
 def test_the_clean_branch_of_trades_carries_gradient(inside):
