@@ -1,11 +1,11 @@
-# make demo · make test · make lint · make clean        (make owns .venv)
+# make demo · make test · make docs · make lint · make clean        (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint format clean
+.PHONY: demo test docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -14,6 +14,10 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+docs: .venv/ready
+	$(BIN)/python scripts/catalogue.py --methods config/methods/*.yaml \
+	    --published config/published/leaderboard.csv --out docs/methods.md
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -19,6 +19,27 @@ rule collect:
         "python {input.script} --evaluations {input.evaluations} --out {output} --log {log}"
 
 
+rule compare:
+    """Every method against the references, image by image over all seeds."""
+    input:
+        script=script("compare.py"),
+        code=code("compare.py"),
+        evaluations=ALL_EVALUATIONS,
+        methods=METHOD_FILES,
+    output:
+        csv=PATHS.summary("comparison.csv"),
+        markdown=PATHS.summary("comparison.md"),
+    log:
+        f"{LOGS}/compare.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --evaluations {input.evaluations} --methods {input.methods}"
+        " --csv {output.csv} --markdown {output.markdown} --log {log}"
+
+
 rule curves:
     """Security evaluation curves: one overview, one figure per dataset, net and sparsity."""
     input:

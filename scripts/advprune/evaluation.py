@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advprune.attacks.verdicts import accuracy, robust_at, worst
+from advprune.attacks.verdicts import accuracy, pack, robust_at, worst
 from advprune.errors import UserError
 from advprune.intervals import wilson
 
@@ -25,8 +25,8 @@ def evaluate(
     """Join the audit with both attacks' verdicts on the same images.
 
     Accuracies are in [0, 1] with 95 % Wilson bounds. `worst` counts an image as robust when
-    neither attack breaks it. The status is `flagged`, with the reasons, when the audit objects or
-    when the clean accuracy cannot be told from chance.
+    neither attack breaks it; `held` has these verdicts image by image. The status is `flagged`,
+    with the reasons, when the audit objects or when the clean accuracy cannot be told from chance.
     """
     if list(autoattack["index"]) != list(hofmn["index"]):
         raise UserError(f"{model}: the attacks did not see the same images")
@@ -48,6 +48,7 @@ def evaluate(
     return record | {
         "model": model,
         "images": len(autoattack),
+        "held": pack(verdicts["worst"]),
         "audit": {k: v for k, v in audit.items() if k not in ("layers", "reasons")},
         "curve": _curve(hofmn["distance"].to_numpy(), eps),
         "broken_by": {str(k): int(n) for k, n in sorted(broken.items()) if k},

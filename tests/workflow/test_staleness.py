@@ -10,7 +10,7 @@ from checkout import tiny_config
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "evaluate"}
-SUMMARIES = {"collect", "leaderboard", "curves"}
+SUMMARIES = {"collect", "compare", "leaderboard", "curves"}
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_parameter_in_a_methods_yaml_plans_its_jobs_only(checkout):
 
 def test_a_citation_plans_the_pages_only(checkout):
     checkout.edit("config/methods/hydra.yaml", "venue: NeurIPS", "venue: NeurIPS 33")
-    assert rules(checkout.planned()) == {"leaderboard", "curves"}
+    assert rules(checkout.planned()) == {"leaderboard", "compare", "curves"}
 
 
 @pytest.mark.parametrize(

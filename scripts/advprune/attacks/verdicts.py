@@ -82,6 +82,22 @@ def worst(aa_robust: ArrayLike, hofmn_distance: ArrayLike, eps: float) -> NDArra
     return np.asarray(aa_robust, dtype=bool) & robust_at(hofmn_distance, eps)
 
 
+def pack(bits: ArrayLike) -> str:
+    """Verdicts of all samples, in order, as hexadecimal text: four samples a digit."""
+    return np.packbits(np.asarray(bits, dtype=bool)).tobytes().hex()
+
+
+def unpack(text: str, samples: int) -> NDArray[np.bool_]:
+    """Inverse of `pack`; text that is no such verdicts is a UserError."""
+    try:
+        packed = np.frombuffer(bytes.fromhex(text), dtype=np.uint8)
+    except ValueError:
+        packed = np.empty(0, dtype=np.uint8)
+    if len(packed) != -(-samples // 8):
+        raise UserError(f"not the packed verdicts of {samples} samples: {text[:40]}")
+    return np.unpackbits(packed, count=samples).astype(bool)
+
+
 def _kind(path: str | Path, columns: list[str]) -> dict[str, str]:
     for kind in TABLES:
         if columns == list(kind):

@@ -1,0 +1,25 @@
+"""Write docs/methods.md: the catalogue of all methods of this repository."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from advprune import cli
+from advprune.report import catalogue, records
+from advprune.results import write_text
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Render the methods' YAML files and the published numbers into one Markdown page."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--methods", nargs="+", type=Path, required=True, metavar="YAML")
+    parser.add_argument("--published", type=Path, required=True, metavar="CSV")
+    parser.add_argument("--out", type=Path, required=True)
+    args = parser.parse_args(argv)
+    cli.open_log(args.log)
+
+    cards = records.load_methods(args.methods)
+    write_text(args.out, catalogue.render(cards, catalogue.load_published(args.published)))
+
+
+if __name__ == "__main__":
+    cli.run(main)

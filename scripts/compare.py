@@ -1,0 +1,29 @@
+"""Compare every method with the references, image by image over all seeds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from advprune import cli
+from advprune.report import paired, records
+from advprune.report.tables import write_csv
+from advprune.results import write_text
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the comparison as CSV and as Markdown."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="JSON")
+    parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
+    parser.add_argument("--csv", type=Path, required=True)
+    parser.add_argument("--markdown", type=Path, required=True)
+    args = parser.parse_args(argv)
+    cli.open_log(args.log)
+
+    frame = paired.compare(records.load(args.evaluations))
+    write_csv(frame, args.csv)
+    names = records.names(records.load_methods(args.methods))
+    write_text(args.markdown, paired.markdown(frame, names))
+
+
+if __name__ == "__main__":
+    cli.run(main)
