@@ -120,6 +120,11 @@ def pretrained(wildcards):
     return PATHS.pretrained.format(recipe=name, **wildcards) if name else []
 
 
+def teacher(wildcards):
+    """Input function: the dense net that finetuning learns from, where the method asks for it."""
+    return pretrained(wildcards) if PROTOCOL.has_teacher(wildcards.method) else []
+
+
 def shards(pattern, attack):
     """Input function: a file of every shard of a model."""
     return lambda w: [

@@ -1,4 +1,4 @@
-# in:  a dataset, and a pretrained net for methods after training
+# in:  a dataset, and a pretrained net for methods after training (and for distillation from it)
 # out: per model the pruned net, the final net, and the recount of its sparsity
 
 
@@ -40,6 +40,7 @@ rule finetune:
         code=method_code("finetune.py"),
         data=PATHS.dataset,
         pruned=PATHS.of_model("pruned.safetensors"),
+        teacher=teacher,
     output:
         net=PATHS.of_model("checkpoint.safetensors"),
         card=PATHS.of_model("checkpoint.json"),
@@ -54,11 +55,12 @@ rule finetune:
         gpu=GPU,
     params:
         spec=spec(lambda w: PROTOCOL.finetune_spec(model_of(w), int(w.seed))),
+        teacher=lambda w, input: f"--teacher {input.teacher}" if input.teacher else "",
         threads=CONFIG["threads"],
         device=CONFIG["device"],
     shell:
         "python {input.script} --spec {params.spec:q} --data {input.data} --pruned {input.pruned}"
-        " --threads {params.threads} --device {params.device} --out {output.net} --log {log}"
+        " {params.teacher} --threads {params.threads} --device {params.device} --out {output.net} --log {log}"
 
 
 rule audit:

@@ -12,12 +12,14 @@ def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__)
     parser.add_argument("--pruned", type=Path, required=True)
+    parser.add_argument("--teacher", type=Path, help="dense net to learn from")
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__, inputs=("data", "pruned"))
+    job = jobs.start(parser, __file__, inputs=("data", "pruned", "teacher"))
     args, spec = job.args, job.spec
     loaded = load_checkpoint(args.pruned, job.device)
+    teacher = load_checkpoint(args.teacher, job.device).net if spec["teacher"] else None
     with jobs.resume_state(args.out) as state:
-        task = base.task(spec, job.trainer(job.data(), spec["seed"], state))
+        task = base.task(spec, job.trainer(job.data(), spec["seed"], state), teacher)
         base.load(spec["method"]).finetune(loaded.net, loaded.masks, task)
         broken = mk.violations(loaded.net, loaded.masks)
         if broken:

@@ -1,5 +1,6 @@
 """Find a method's masks: from a pretrained net, or from a fresh one where the method wants that."""
 
+import copy
 from pathlib import Path
 
 from advprune import cli, jobs
@@ -23,8 +24,9 @@ def main() -> None:
     else:
         net_spec = NetSpec(spec["arch"], spec["width"], **data.net_fields())
         net = build(net_spec, generator(spec["seed"], "init")).to(job.device)
+    teacher = copy.deepcopy(net).eval() if spec["teacher"] else None
     with jobs.resume_state(args.out) as state:
-        task = base.task(spec, job.trainer(data, spec["seed"], state))
+        task = base.task(spec, job.trainer(data, spec["seed"], state), teacher)
         masks = base.load(spec["method"]).prune(net, task)
         mk.apply(net, masks)
         save_checkpoint(args.out, net, net_spec, masks, job.card())

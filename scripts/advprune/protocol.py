@@ -175,6 +175,10 @@ class Protocol:
         text = json.dumps([spec["objective"], spec["recipe"]], sort_keys=True)
         return f"{spec['objective']['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
+    def has_teacher(self, method: str) -> bool:
+        """Say whether pruning and finetuning also see the dense net that the method starts from."""
+        return self._method(method).get("teacher", False)
+
     def prune_spec(self, model: Model, seed: int) -> dict[str, Any]:
         """Specification of a pruning job."""
         entry = self._method(model.method)
@@ -196,6 +200,7 @@ class Protocol:
             "arch": model.arch,
             "width": self.config["archs"][model.arch]["width"],
             "method": model.method,
+            "teacher": self.has_teacher(model.method),
             "structure": model.structure,
             "sparsity": float(model.sparsity),
             "seed": seed,

@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from advprune.config import ROOT, fraction, known_methods, load_config, load_method
+from advprune.config import ROOT, check, fraction, known_methods, load_config, load_method
 from advprune.errors import UserError
 from advprune.protocol import Protocol
 
@@ -138,3 +138,11 @@ def test_shards_cover_the_test_images():
     config = changed("evaluation.autoattack.shard", 50)
     config["datasets"]["digits"]["limits"]["test"] = 128
     assert Protocol(load_config(config)).shards("digits", "autoattack") == 3
+
+
+def test_a_teacher_is_a_pretrained_net():
+    method = load_method("hydra") | {"teacher": True}
+    check(method, "method", "hydra")
+    recipes = {p: r for p, r in method["recipes"].items() if p != "pretrain"}
+    with pytest.raises(UserError, match="'pretrain' is a required property"):
+        check(method | {"recipes": recipes}, "method", "hydra")

@@ -33,6 +33,7 @@ def task_for(key, folder, structure="unstructured", sparsity=0.8, **params):
         recipes=recipes,
         trainer=trainer(folder),
         final=final if final in recipes else None,
+        teacher=build(SMALL, torch.Generator().manual_seed(1)) if entry.get("teacher") else None,
     )
 
 

@@ -27,7 +27,8 @@ class Task:
 
     `sparsity` is the share to remove, in [0, 1). `params` are the hyper-parameters of the method's
     YAML. `objectives` and `recipes` have one entry per phase; `final` names the phase in which
-    masked training happens (None for methods that prune while they train).
+    masked training happens (None for methods that prune while they train). `teacher` is the dense
+    net that the method starts from, in evaluation mode, for methods whose YAML asks for it.
     """
 
     structure: str
@@ -37,6 +38,7 @@ class Task:
     recipes: Mapping[str, Recipe]
     trainer: Trainer
     final: str | None
+    teacher: nn.Module | None = None
 
     def fit(
         self, net: nn.Module, phase: str, name: str | None = None, **options: Any
@@ -68,7 +70,7 @@ def load(key: str) -> Method:
     return importlib.import_module(f"advprune.methods.{key}").METHOD
 
 
-def task(spec: Mapping[str, Any], trainer: Trainer) -> Task:
+def task(spec: Mapping[str, Any], trainer: Trainer, teacher: nn.Module | None = None) -> Task:
     """Task from a pruning or finetuning specification (`protocol.Protocol`)."""
     return Task(
         structure=spec["structure"],
@@ -78,4 +80,5 @@ def task(spec: Mapping[str, Any], trainer: Trainer) -> Task:
         recipes={p: Recipe.from_dict(r) for p, r in spec["recipes"].items()},
         trainer=trainer,
         final=spec.get("final"),
+        teacher=teacher,
     )

@@ -1,0 +1,79 @@
+"""PwoA (Jian et al. 2022, arXiv 2210.04311): prune a robust net without adversarial examples.
+
+    pretrain   W minimises a robust loss; a frozen copy of the net is the teacher  (shared stage)
+    prune      f = a T² mean KL(teacher ‖ W),  on clean images and without labels
+               Z ← Π(W), U ← 0;  every batch a step on f(W) + Σ ρ/2 ‖W − Z + U‖²
+               between cycles:  ρ ← min(1, 1.35 ρ),  Z ← Π(W + U),  U ← U + W − Z
+               at the end the mask is the support of Π(W)
+    finetune   W minimises f + λx Σ nHSIC(X, Zj) − λy Σ nHSIC(Y, Zj)  with the mask fixed,
+               over hidden layers Zj:  forget the image, remember its class
+
+Π is the Euclidean projection of each layer: the largest weights, or the filters of largest norm.
+"""
+
+from torch import Tensor, nn
+
+from advprune import masks as mk
+from advprune.distill import Bottleneck, Distilled
+from advprune.masks import Masks
+from advprune.methods.base import Method, Task
+from advprune.objectives import Objective
+from advprune.sparse import Admm, KeepMasked
+from advprune.training import Loop
+
+
+class CappedAdmm(Admm):
+    """ADMM whose rho grows to `cap` and no further."""
+
+    cap = 1.0
+
+    def before_step(self, loop: Loop) -> None:
+        """Update rho, Z and U as ever; Z and U do not depend on rho."""
+        super().before_step(loop)
+        self.rho = min(self.rho, self.cap)
+
+
+class PruningWithoutAdversarialExamples(Method):
+    """ADMM and finetuning on the teacher's soft labels of clean images."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Train the dense net towards the sparse set under the teacher's eyes, then cut."""
+
+        def support(weights: dict[str, Tensor]) -> Masks:
+            scores = {n: mk.unit_norms(w, task.structure) for n, w in weights.items()}
+            units = mk.rank(scores, task.sparsity)
+            return {n: mk.expand(u, weights[n], task.structure) for n, u in units.items()}
+
+        pull = CappedAdmm(
+            net,
+            task.structure,
+            support,
+            rho=task.params["rho"],
+            growth=task.params["growth"],
+            cycles=task.recipes["prune"].cycles,
+        )
+        pull.cap = task.params["rho_cap"]
+        objective = self.objective(task, bottleneck=task.params["hsic_in_admm"])
+        task.trainer.fit(net, objective, task.recipes["prune"], "prune", hooks=[pull])
+        units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity)
+        return mk.weight_masks(net, units, task.structure)
+
+    def finetune(self, net: nn.Module, masks: Masks, task: Task) -> None:
+        """Masked training on the teacher's soft labels and the bottleneck."""
+        objective, recipe = self.objective(task, bottleneck=True), task.recipes["finetune"]
+        task.trainer.fit(net, objective, recipe, "finetune", hooks=[KeepMasked(masks)])
+
+    @staticmethod
+    def objective(task: Task, bottleneck: bool) -> Objective:
+        """The method's loss on clean images, with or without the HSIC terms."""
+        params, layers = task.params, mk.prunable(task.teacher, "unstructured")
+        # the authors' mean runs over the classes as well as over the batch
+        classes = list(layers.values())[-1].out_features
+        weight = params["distillation"] / classes
+        distilled = Distilled(task.teacher, params["temperature"], weight)
+        if not bottleneck:
+            return distilled
+        return Bottleneck(distilled, params["lambda_x"], params["lambda_y"], params["sigma"])
+
+
+METHOD = PruningWithoutAdversarialExamples()
