@@ -2,8 +2,8 @@
 
 For a layer with weight matrix W [O, I], the block of the Fisher matrix is approximated by G ⊗ A: A
 from the layer's inputs, G from the loss's gradient at its outputs. Convolutions are matrices on the
-patches they read; the scale of the factors is that of Grosse & Martens (2016), spatial positions
-averaged in A and summed in G. A layer with bias has it as a last input that is always one.
+patches they read; the product of the factors is that of Grosse & Martens (2016), inputs averaged
+over the S output positions and gradients summed. A bias is a last input that is always one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
