@@ -41,7 +41,7 @@ wildcard_constraints:
     dataset="|".join(CONFIG["datasets"]),
     arch="|".join(CONFIG["archs"]),
     method="|".join(PROTOCOL.methods),
-    target="(none|unstructured|filters|channels)-[0-9.]+",
+    target="(none|unstructured|filters|channels|kernels)-[0-9.]+",
     recipe="[a-z]+-[0-9a-f]{8}",
     seed="[0-9]+",
     shard="[0-9]+",

@@ -19,7 +19,8 @@ def units(net: nn.Module, structure: str) -> dict[str, tuple[int, int]]:
     """(removed, total) units per prunable layer.
 
     A weight is removed when it is zero. A filter is removed when its weights and its BatchNorm
-    scale and shift are zero, an input channel when all weights that read it are.
+    scale and shift are zero, an input channel when all weights that read it are, a kernel when all
+    its weights are.
     """
     modules = dict(net.named_modules())
     follower = batchnorm_of(net)
@@ -30,6 +31,8 @@ def units(net: nn.Module, structure: str) -> dict[str, tuple[int, int]]:
         elif structure == "filters":
             norm = modules[follower[name]]
             alive = (weight != 0).flatten(1).any(1) | (norm.weight != 0) | (norm.bias != 0)
+        elif structure == "kernels":
+            alive = (weight != 0).flatten(2).any(2)
         else:
             alive = (weight != 0).transpose(0, 1).flatten(1).any(1)
         found[name] = (alive.numel() - int(alive.sum()), alive.numel())

@@ -5,7 +5,8 @@ the entry stays. It usually names convolution and linear weights; for removed fi
 the BatchNorm scale and shift, because a zeroed filter would otherwise still emit its shift.
 
 Scores are dicts from layer name to a tensor with one entry per *unit*: the weight's own shape for
-`unstructured`, one entry per output filter for `filters`, one per input channel for `channels`.
+`unstructured`, one entry per output filter for `filters`, one per input channel for `channels`, and
+[filters, input channels] for `kernels`.
 """
 
 import math
@@ -18,20 +19,24 @@ from advprune.models.graph import batchnorm_of
 
 Masks = dict[str, Tensor]
 Scores = dict[str, Tensor]
-STRUCTURES = ("unstructured", "filters", "channels")
+STRUCTURES = ("unstructured", "filters", "channels", "kernels")
 
 
 def prunable(net: nn.Module, structure: str) -> dict[str, nn.Module]:
     """Layers whose units can be removed, in module order.
 
     Unstructured: every convolution and linear layer. Filters: every convolution. Channels: every
-    convolution and linear layer but the first, whose inputs are the image's own colours.
+    convolution and linear layer but the first, whose inputs are the image's own colours. Kernels:
+    every convolution but the first that is larger than 1×1, where a kernel is more than a weight.
     """
     layers = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
     if structure == "filters":
         return {n: m for n, m in layers.items() if isinstance(m, nn.Conv2d)}
     if structure == "channels":
         return dict(list(layers.items())[1:])
+    if structure == "kernels":
+        convs = [(n, m) for n, m in layers.items() if isinstance(m, nn.Conv2d)]
+        return {n: m for n, m in convs[1:] if m.kernel_size != (1, 1)}
     return layers
 
 
@@ -91,9 +96,11 @@ def rank(
 
 
 def unit_norms(weight: Tensor, structure: str, order: float = 2) -> Tensor:
-    """Magnitude of every unit: |w|, or the `order`-norm of each filter or input channel."""
+    """Magnitude of every unit: |w|, or the `order`-norm of each filter, input channel or kernel."""
     if structure == "unstructured":
         return weight.abs()
+    if structure == "kernels":
+        return torch.linalg.vector_norm(weight.flatten(2), ord=order, dim=2)
     matrix = weight if structure == "filters" else weight.transpose(0, 1)
     return torch.linalg.vector_norm(matrix.flatten(1), ord=order, dim=1)
 
@@ -107,6 +114,8 @@ def expand(unit_mask: Tensor, weight: Tensor, structure: str) -> Tensor:
     """Weight-shaped mask from a unit mask."""
     if structure == "unstructured":
         return unit_mask
+    if structure == "kernels":
+        return unit_mask[:, :, None, None].expand_as(weight).clone()
     axis = 0 if structure == "filters" else 1
     shape = [1] * weight.dim()
     shape[axis] = -1

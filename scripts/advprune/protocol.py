@@ -15,7 +15,7 @@ from advprune.config import check, load_method, split_size
 from advprune.errors import UserError
 from advprune.paths import target_name
 
-STRUCTURED = ("filters", "channels")
+STRUCTURED = ("filters", "channels", "kernels")
 # phase in which the masked net is trained, by the stage at which a method prunes
 FINAL_PHASE = {"baseline": "finetune", "after": "finetune", "before": "train", "during": None}
 

@@ -17,7 +17,14 @@ def pruned(net, structure, sparsity):
 
 @pytest.mark.parametrize(
     ("structure", "sparsity"),
-    [("none", 0.0), ("unstructured", 0.9), ("filters", 0.5), ("filters", 0.25), ("channels", 0.5)],
+    [
+        ("none", 0.0),
+        ("unstructured", 0.9),
+        ("filters", 0.5),
+        ("filters", 0.25),
+        ("channels", 0.5),
+        ("kernels", 0.5),
+    ],
 )
 def test_a_net_on_target_has_no_complaint(net, structure, sparsity):
     found = audit(pruned(net, structure, sparsity) if sparsity else net, IMAGE, structure, sparsity)
@@ -55,6 +62,16 @@ def test_a_filter_counts_as_removed_only_when_its_shift_is_closed_too(net):
         net.bn1.bias[dead] = 0.1
     layers = audit(net, IMAGE, "filters", 0.5)["layers"]
     assert layers["conv1"]["removed"] == 1 and layers["layer1.0.conv1"]["removed"] == 2
+
+
+def test_a_kernel_counts_as_removed_only_when_all_its_weights_are(net):
+    with torch.no_grad():
+        net.layer1[0].conv1.weight[:, 1] = 0
+        net.layer1[0].conv1.weight[2, 3] = 0
+        net.layer1[0].conv1.weight[0, 1, 2, 2] = 0.1
+    layers = audit(net, IMAGE, "kernels", 0.5)["layers"]
+    assert layers["layer1.0.conv1"]["removed"] == 4 and layers["layer1.0.conv1"]["units"] == 16
+    assert "conv1" not in layers and "fc" not in layers
 
 
 def test_counts_of_the_dense_net_and_of_half_a_layer(net):

@@ -13,7 +13,7 @@ LAYERS = [
     {"data.specs", "models.names", "config", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
     {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
-    {"dropgrow", "tickets", "reparam", "distill", "rates", "ratesearch", "ddpg"},
+    {"dropgrow", "tickets", "reparam", "distill", "rates", "ratesearch", "ddpg", "kfac"},
     {"methods", "attacks", "evaluation"},
     {"report"},
 ]

@@ -101,6 +101,16 @@ def test_unit_norms_and_expansion_agree_on_the_axis():
     assert not channels[:, 2].any() and channels[:, :2].all()
 
 
+def test_a_kernel_is_what_one_filter_reads_of_one_channel():
+    weight = torch.arange(24.0).view(2, 3, 2, 2)
+    norms = mk.unit_norms(weight, "kernels", 1)
+    assert norms.tolist() == [[6, 22, 38], [54, 70, 86]]
+    units = torch.tensor([[True, False, True], [False, True, True]])
+    mask = mk.expand(units, weight, "kernels")
+    assert mask.shape == weight.shape
+    assert torch.equal(mk.unit_norms(weight * mask, "kernels", 1), norms * units)
+
+
 def test_a_removed_filter_is_silent_after_its_activation(net, rng):
     for module in net.modules():  # shifts as a trained net has them
         if isinstance(module, nn.BatchNorm2d):
@@ -131,3 +141,6 @@ def test_what_is_prunable(net):
     assert set(mk.prunable(net, "unstructured")) == convs | {"fc"}
     assert set(mk.prunable(net, "filters")) == convs
     assert set(mk.prunable(net, "channels")) == (convs | {"fc"}) - {"conv1"}
+    shortcuts = {n for n in convs if "shortcut" in n}
+    assert len(shortcuts) == 3
+    assert set(mk.prunable(net, "kernels")) == convs - {"conv1"} - shortcuts

@@ -18,7 +18,7 @@ from advprune.results import read_json
 Record = dict[str, Any]
 Group = tuple[str, str, str, float]
 
-STRUCTURES = ("none", "unstructured", "filters", "channels")
+STRUCTURES = ("none", "unstructured", "filters", "channels", "kernels")
 ACCURACIES = {
     "clean": "Clean",
     "autoattack": "AutoAttack",

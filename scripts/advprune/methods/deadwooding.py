@@ -1,0 +1,114 @@
+"""Deadwooding (Kaur et al. 2022, arXiv 2202.05226): sparsity by Lagrangian duality, rebuilt.
+
+pretrain   θ minimises the robust loss; the dense net is the teacher      (shared stage)
+prune      P: the smallest |θ| of the whole net, as many as shall go;  every λ_l starts at 0
+           θ minimises  J + Σ_l λ_l Σ_{j in P of layer l} |θ_j|,
+           J = (1 − a) CE + a T² KL(teacher ‖ θ) on clean images
+           now and then:  P anew,  λ_l ← λ_l + step · mean of |θ_j| over P of layer l
+           P is removed
+finetune   b CE + (1 − b) T² KL(teacher ‖ θ), θ on FGSM images and the teacher on clean ones,
+           with the mask fixed
+
+The constraints θ_j = 0 on P are relaxed, and their violations raise the multipliers.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advprune import masks as mk
+from advprune.distill import Distilled
+from advprune.masks import Masks
+from advprune.methods.base import Method, Task
+from advprune.objectives import Threat, pgd
+from advprune.sparse import KeepMasked
+from advprune.training import Hook, Loop
+
+
+class Dual(Hook):
+    """Multipliers of the layers' constraints, raised after each of `parts` but the last.
+
+    `doomed` are the weights that must vanish: the smallest of the whole net.
+    """
+
+    def __init__(self, net: nn.Module, sparsity: float, step: float, parts: int) -> None:
+        self.sparsity, self.step, self.parts = sparsity, step, parts
+        self.raised = 0
+        self.doomed = self.smallest(net)
+        self.multipliers = dict.fromkeys(self.doomed, 0.0)
+
+    def smallest(self, net: nn.Module) -> Masks:
+        """Weights to remove by layer name; at least one weight of each layer is none."""
+        units = mk.rank(mk.magnitudes(net, "unstructured"), self.sparsity, "global", floor=1)
+        return {name: ~kept for name, kept in units.items()}
+
+    def violation(self, net: nn.Module) -> dict[str, float]:
+        """Mean magnitude of each layer's doomed weights."""
+        sizes = mk.magnitudes(net, "unstructured")
+        sums = {n: float(sizes[n][doomed].sum()) for n, doomed in self.doomed.items()}
+        return {n: total / max(1, int(self.doomed[n].sum())) for n, total in sums.items()}
+
+    def before_step(self, loop: Loop) -> None:
+        """Choose the doomed anew and raise the multipliers, at the start of every part but one."""
+        due = math.floor(loop.step * self.parts / loop.steps)
+        if due <= self.raised:
+            return
+        self.raised = due
+        self.doomed = self.smallest(loop.net)
+        for name, mean in self.violation(loop.net).items():
+            self.multipliers[name] += self.step * mean
+
+    def penalty(self, loop: Loop) -> Tensor:
+        """Σ λ |θ| over the doomed."""
+        layers = mk.prunable(loop.net, "unstructured")
+        terms = [
+            self.multipliers[n] * layers[n].weight[doomed].abs().sum()
+            for n, doomed in self.doomed.items()
+        ]
+        return torch.stack(terms).sum()
+
+    def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
+        """Log the largest violation and multiplier."""
+        record["violation"] = max(self.violation(loop.net).values())
+        record["multiplier"] = max(self.multipliers.values())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Multipliers, doomed weights and how often they were updated."""
+        return {"multipliers": self.multipliers, "doomed": self.doomed, "raised": self.raised}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.multipliers, self.doomed = state["multipliers"], state["doomed"]
+        self.raised = state["raised"]
+
+
+class Deadwooding(Method):
+    """Dual ascent on a global magnitude constraint, then distillation on FGSM images."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Shrink what shall go under the teacher's eyes, then remove it."""
+        params, recipe = task.params, task.recipes["prune"]
+        dual = Dual(net, task.sparsity, params["dual_step"], params["updates"] + 1)
+        share = params["distillation"]
+        objective = Distilled(task.teacher, params["temperature"], share, labels=1 - share)
+        task.trainer.fit(net, objective, recipe, "prune", hooks=[dual])
+        return mk.weight_masks(net, {n: ~d for n, d in dual.smallest(net).items()}, "unstructured")
+
+    def finetune(self, net: nn.Module, masks: Masks, task: Task) -> None:
+        """Masked training on FGSM images, by labels and by the teacher."""
+        params, eps = task.params, task.trainer.threat.eps
+        single = Threat(eps, 1.25 * eps, 1)  # FastAT's step (Wong et al. 2020)
+        objective = Distilled(
+            task.teacher,
+            params["temperature"],
+            1 - params["labels"],
+            labels=params["labels"],
+            attack=lambda net, x, y, rng: pgd(net, x, y, single, rng),
+        )
+        recipe = task.recipes["finetune"]
+        task.trainer.fit(net, objective, recipe, "finetune", hooks=[KeepMasked(masks)])
+
+
+METHOD = Deadwooding()
