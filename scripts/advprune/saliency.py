@@ -58,7 +58,9 @@ def attacked_batches(
     """
     rng = trainer.rng(name)
     for x, y in training_batches(trainer, batch, rng, count, augment):
-        yield pgd(net, x, y, trainer.threat, rng), y
+        with torch.enable_grad():  # a score is often taken where no gradient is
+            attacked = pgd(net, x, y, trainer.threat, rng)
+        yield attacked, y
 
 
 @contextmanager
