@@ -143,3 +143,26 @@ def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
     finally:
         for hook in hooks:
             hook.remove()
+
+
+@contextmanager
+def gated(net: nn.Module, gate: Callable[[str], Tensor | None]) -> Iterator[None]:
+    """Multiply the channels behind each convolution by `gate(name)` [C], where it gives one.
+
+    The product is taken after BatchNorm; maps of `feature_maps` outside are those before it.
+    """
+
+    def hook(name: str) -> Callable[..., Tensor | None]:
+        def close(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            open_ = gate(name)
+            return None if open_ is None else output * open_.view(1, -1, 1, 1)
+
+        return close
+
+    pairs = batchnorm_of(net).items()
+    hooks = [net.get_submodule(bn).register_forward_hook(hook(conv)) for conv, bn in pairs]
+    try:
+        yield
+    finally:
+        for handle in hooks:
+            handle.remove()
