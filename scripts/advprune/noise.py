@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from advprune.errors import UserError
 from advprune.models.frozen import frozen
 from advprune.models.registry import init_weights
 from advprune.objectives import Threat, pgd
@@ -105,7 +106,7 @@ class MixedNoise:
         rng: torch.Generator,
     ) -> None:
         if unknown := set(kinds) - set(KINDS):
-            raise ValueError(f"unknown noise {sorted(unknown)}")
+            raise UserError(f"unknown noise {sorted(unknown)} (known: {', '.join(KINDS)})")
         self.threat, self.kinds, self.l2_share = threat, tuple(kinds), l2_share
         self.perturber = Perturber(channels, threat.eps, rng)
         self.optimizer = torch.optim.Adam(self.perturber.parameters(), lr=lr)
