@@ -1,7 +1,7 @@
 """Statistics of a trained net over (attacked) training batches: mean gradients and feature maps.
 
 A score that looks at data is a mean over batches. The batches are drawn, augmented and attacked
-here; the net is held in evaluation mode, and neither its weights nor its statistics change.
+here, and gradients are taken in evaluation mode: neither weights nor statistics change.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -149,7 +149,8 @@ def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
 def gated(net: nn.Module, gate: Callable[[str], Tensor | None]) -> Iterator[None]:
     """Multiply the channels behind each convolution by `gate(name)` [C], where it gives one.
 
-    The product is taken after BatchNorm; maps of `feature_maps` outside are those before it.
+    The product is taken behind BatchNorm. Entered inside `feature_maps`, it leaves the maps there
+    as they are without gates.
     """
 
     def hook(name: str) -> Callable[..., Tensor | None]:

@@ -153,3 +153,21 @@ def test_feature_maps_of_a_residual_net_are_taken_before_the_addition(net):
     own = block.bn2(block.conv2(maps["layer1.0.conv1"])).relu()
     assert torch.allclose(maps["layer1.0.conv2"], own, atol=1e-6)
     assert maps["layer2.0.shortcut.0"].shape == (6, 8, 4, 4)
+
+
+def test_gates_close_channels_behind_the_maps(net):
+    """Maps are those without gates; the rest of the net sees the gated ones; then all is over."""
+    net.eval()
+    x = samples(6, 6)[0][0]
+    plain = net(x)
+    gate = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    closed = {}
+    net.layer1[0].conv1.register_forward_pre_hook(lambda m, inputs: closed.update(x=inputs[0]))
+    with (
+        saliency.feature_maps(net) as maps,
+        saliency.gated(net, lambda n: gate if n == "conv1" else None),
+    ):
+        net(x)
+    assert maps["conv1"][:, 1].any() and not closed["x"][:, 1].any()
+    assert torch.equal(closed["x"], maps["conv1"] * gate.view(1, -1, 1, 1))
+    assert torch.equal(net(x), plain)
