@@ -97,3 +97,14 @@ def test_the_images_are_attacked_and_the_counts_as_asked(net, tmp_path, monkeypa
     clean = fsrp.ratios(net, task)
     assert asked == [10, 10, 10]
     assert not torch.equal(attacked["conv1"], clean["conv1"])
+
+
+def test_a_filter_of_constant_maps_stays_and_a_dead_one_goes(net, tmp_path):
+    with torch.no_grad():
+        net.bn1.weight[1:3] = 0
+        net.bn1.bias[1], net.bn1.bias[2] = 1.0, -1.0
+    task = task_for("fsrp", tmp_path, "filters", 0.75)
+    masks = base.load("fsrp").prune(net, task)
+    assert masks["conv1.weight"].flatten(1).any(1).tolist() == [False, True, False, False]
+    loose = base.load("fsrp").prune(net, task_for("fsrp", tmp_path, "filters", 0.25))
+    assert loose["conv1.weight"].flatten(1).any(1).tolist() == [True, True, False, True]

@@ -116,20 +116,34 @@ def test_the_difference_loss_is_zero_without_noise(net, tmp_path):
     )
 
 
-def test_only_the_current_block_teaches_the_net(net, tmp_path):
-    """Heads of later layers read detached maps, and no difference loss reaches a head."""
+def gradients_of(net, folder, turn, **params):
+    """Gradients of the selection loss in the net's first and last convolution and in all heads."""
     x, y = data()
-    for weight in (0.0, 10.0):
-        selection = selection_of(net, tmp_path, head_weight=weight, difference=10.0)
-        selection.turn = 8
-        net.eval()
-        with feature_maps(net) as selection.maps:
-            gradients = torch.autograd.grad(
-                selection.loss(net, x, y, torch.Generator().manual_seed(0)),
-                [net.layer1[0].conv1.weight, *selection.heads.values()],
-                materialize_grads=True,
-            )
-        assert [bool(g.any()) for g in gradients[1:]] == [False] * 18 + [weight > 0] * 2
+    selection = selection_of(net, folder, **params)
+    selection.turn = turn
+    for head in selection.heads.values():
+        torch.nn.init.normal_(head, generator=torch.Generator().manual_seed(0))
+    net.eval()
+    inputs = [net.conv1.weight, net.layer4[1].conv2.weight, *selection.heads.values()]
+    with feature_maps(net) as selection.maps:
+        loss = selection.loss(net, x, y, torch.Generator().manual_seed(0))
+        return torch.autograd.grad(loss, inputs, materialize_grads=True)
+
+
+def test_only_the_current_block_teaches_the_net(net, tmp_path):
+    """The heads of later layers read detached maps."""
+    first = gradients_of(net, tmp_path, 0, head_weight=0.0, difference=0.0)
+    second = gradients_of(net, tmp_path, 0, head_weight=10.0, difference=10.0)
+    assert not torch.allclose(first[0], second[0])
+    assert torch.allclose(first[1], second[1], atol=1e-6)
+
+
+def test_heads_learn_from_labels_only_and_until_their_block_is_cut(net, tmp_path):
+    """No difference loss reaches a head, which could make contributions alike by itself."""
+    heads = gradients_of(net, tmp_path, 8, head_weight=0.0, difference=10.0)[2:]
+    assert not any(h.any() for h in heads)
+    heads = gradients_of(net, tmp_path, 8, head_weight=1.0, difference=10.0)[2:]
+    assert [bool(h.any()) for h in heads] == [False] * 18 + [True] * 2
 
 
 def test_a_steady_channel_of_the_right_class_beats_a_noisy_one(net, tmp_path):
@@ -200,7 +214,7 @@ def test_blocks_are_cut_one_after_the_other_and_stay_cut(net, tmp_path, monkeypa
 def test_a_killed_selection_resumes_to_the_same_bits(net, tmp_path, monkeypatch):
     def prune(folder):
         candidate = copy.deepcopy(net)
-        masks = base.load("luo23").prune(candidate, task_of(folder))
+        masks = base.load("luo23").prune(candidate, task_of(folder, gate_lr=1.0))
         return candidate.state_dict(), masks
 
     whole, masks = prune(tmp_path / "whole")
