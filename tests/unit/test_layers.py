@@ -13,7 +13,7 @@ LAYERS = [
     {"data.specs", "models.names", "config", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
     {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
-    {"dropgrow", "tickets", "reparam", "distill", "rates", "ratesearch", "ddpg", "kfac"},
+    {"dropgrow", "tickets", "reparam", "distill", "rates", "ratesearch", "ddpg", "kfac", "saliency", "noise"},
     {"methods", "attacks", "evaluation"},
     {"report"},
 ]

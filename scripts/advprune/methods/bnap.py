@@ -1,0 +1,62 @@
+"""BNAP (Wei et al. 2021): what BatchNorm says about channels and weights.
+
+pretrain   θ minimises the robust loss                                       (shared stage)
+prune      filters       |γ| of the BatchNorm behind each convolution, over all layers together
+           unstructured  |γ W / σ|, the weights that are left when BatchNorm is folded into the
+                         convolution, over all convolutions together;
+                         linear layers have no γ: |W| within each at the same rate
+           the smallest go
+finetune   θ minimises the robust loss with the mask fixed                   (the default)
+"""
+
+from torch import Tensor, nn
+
+from advprune import masks as mk
+from advprune.masks import Masks, Scores
+from advprune.methods.base import Method, Task
+from advprune.models.graph import batchnorm_of
+
+
+def scales(net: nn.Module) -> Scores:
+    """γ of the BatchNorm behind each convolution, by the convolution's name."""
+    return {c: net.get_submodule(n).weight.detach() for c, n in batchnorm_of(net).items()}
+
+
+def effective_weights(net: nn.Module) -> dict[str, Tensor]:
+    """Kernel of each convolution with its BatchNorm folded in, γ W / √(running variance + ε)."""
+    folded = {}
+    for name, follower in batchnorm_of(net).items():
+        norm = net.get_submodule(follower)
+        factor = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
+        folded[name] = factor.view(-1, 1, 1, 1) * net.get_submodule(name).weight.detach()
+    return folded
+
+
+class BatchNormAssisted(Method):
+    """BatchNorm scales and effective weights, one shot, ranked over the whole net."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Rank by the scores of the task's structure."""
+        if task.structure == "filters":
+            scores = {n: gamma.abs() for n, gamma in scales(net).items()}
+            units = mk.rank(scores, task.sparsity, scope="global", floor=1)
+            return mk.weight_masks(net, units, "filters")
+        units = self.smallest_weights(net, task.sparsity)
+        masks = mk.weight_masks(net, units, "unstructured")
+        # a filter that lost all its weights would otherwise emit its shift
+        return masks | mk.closed_batchnorm(net, masks)
+
+    @staticmethod
+    def smallest_weights(net: nn.Module, sparsity: float) -> Masks:
+        """Unit masks of single weights: the convolutions take what the linear layers leave."""
+        scores = {n: w.abs() for n, w in effective_weights(net).items()}
+        magnitudes = mk.magnitudes(net, "unstructured")
+        linear = mk.rank({n: s for n, s in magnitudes.items() if n not in scores}, sparsity)
+        total = sum(s.numel() for s in magnitudes.values())
+        removed = mk.removed_count(total, sparsity) - sum(int((~m).sum()) for m in linear.values())
+        share = removed / sum(s.numel() for s in scores.values())
+        convolutions = mk.rank(scores, share, scope="global", floor=1)
+        return {n: (convolutions | linear)[n] for n in magnitudes}
+
+
+METHOD = BatchNormAssisted()
