@@ -1,6 +1,7 @@
 """Pruning in rounds: how much is gone after each, and what training each gets."""
 
 import dataclasses
+import itertools
 
 from advprune.recipes import Recipe
 from advprune.tickets import by_rounds
@@ -32,5 +33,5 @@ def split(recipe: Recipe, parts: int) -> list[Recipe]:
     ends = [recipe.epochs * part // parts for part in range(parts + 1)]
     return [
         dataclasses.replace(recipe, epochs=end - begin)
-        for begin, end in zip(ends[:-1], ends[1:], strict=True)
+        for begin, end in itertools.pairwise(ends)
     ]

@@ -13,7 +13,7 @@ LAYERS = [
     {"data.specs", "models.names", "config", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
     {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
-    {"dropgrow", "tickets", "reparam", "rounds"},
+    {"dropgrow", "tickets", "reparam", "rounds", "saliency", "robust_dataset"},
     {"methods", "attacks", "evaluation"},
     {"report"},
 ]
