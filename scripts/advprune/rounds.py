@@ -32,6 +32,5 @@ def split(recipe: Recipe, parts: int) -> list[Recipe]:
     """
     ends = [recipe.epochs * part // parts for part in range(parts + 1)]
     return [
-        dataclasses.replace(recipe, epochs=end - begin)
-        for begin, end in itertools.pairwise(ends)
+        dataclasses.replace(recipe, epochs=end - begin) for begin, end in itertools.pairwise(ends)
     ]
