@@ -8,8 +8,6 @@ prune      m ← 1;  for t = 1 … T
 finetune   θ minimises R with m fixed                                     (the default)
 """
 
-import math
-
 from torch import nn
 
 from advprune import masks as mk
@@ -34,12 +32,9 @@ class IterativeMagnitude(Method):
         params = task.params
         schedule = sparsities(task.sparsity, params["rounds"], params["schedule"])
         recipes = split(task.recipes["prune"], max(1, len(schedule) - 1))
-        units: Masks = {}
         for t, sparsity in enumerate(schedule, 1):
-            scores = sizes(net, task.structure)
-            if units:
-                scores = {n: s.masked_fill(~units[n], -math.inf) for n, s in scores.items()}
-            units = mk.rank(scores, sparsity, scope=params["scope"], floor=1)
+            # what is gone is zero and stays last
+            units = mk.rank(sizes(net, task.structure), sparsity, scope=params["scope"], floor=1)
             masks = mk.weight_masks(net, units, task.structure)
             mk.apply(net, masks)
             if t < len(schedule):

@@ -136,6 +136,16 @@ def test_global_filters_count_by_their_mean_weight(net, tmp_path):
     assert masks["conv1.weight"].all()
 
 
+def test_filters_of_a_layer_rank_by_their_l1_norm(net, tmp_path):
+    with torch.no_grad():
+        net.conv1.weight.fill_(0.5)
+        net.conv1.weight[0] = 0
+        net.conv1.weight[0, 0, 1, 1] = 4.4  # the larger l2 norm, the smaller sum
+        net.conv1.weight[2] = 0.1
+    _, masks = prune(net, task_with(tmp_path, "filters", 0.5, rounds=1))
+    assert masks["conv1.weight"].flatten(1).any(1).tolist() == [False, True, False, True]
+
+
 def test_one_objective_before_between_and_after(net, tmp_path, rounds):
     objectives = load_method("sehwag19")["objectives"]
     assert objectives["pretrain"] == objectives["prune"] == objectives["finetune"]
