@@ -83,3 +83,11 @@ def test_no_steps_give_the_other_images(net):
     again = dataclasses.replace(split)
     same = robust_dataset(net, again, 0, 0.1, torch.Generator().manual_seed(1), batch=9)
     assert torch.equal(made.images, same.images)  # the size of the batches does not matter
+
+
+def test_pixels_are_rounded_and_not_cut(net, rng, monkeypatch):
+    def between(_net, start, *_):
+        return torch.full_like(start, 100.7 / 255)
+
+    monkeypatch.setattr("advprune.robust_dataset.imitate", between)
+    assert (robust_dataset(net, blobs(4), 1, 0.1, rng).images == 101).all()
