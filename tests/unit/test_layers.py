@@ -13,7 +13,7 @@ LAYERS = [
     {"data.specs", "models.names", "config", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
     {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
-    {"dropgrow", "tickets", "reparam", "distill", "rates", "ratesearch", "ddpg", "kfac", "saliency", "noise"},
+    {"dropgrow", "tickets", "reparam", "distill", "rates", "ratesearch", "ddpg", "kfac", "saliency", "noise", "rounds", "robust_dataset"},
     {"methods", "attacks", "evaluation"},
     {"report"},
 ]

@@ -1,0 +1,72 @@
+"""RFP (Lim et al. 2021, doi 10.1109/MLSP52302.2021.9596121): cut what answers to the attack.
+
+pretrain   g minimises the robust loss: the net that sees robust features      (shared stage)
+prune      D ← the robust dataset of g (Ilyas et al. 2019)
+           f fresh, trained naturally on D
+           S(l, j) = mean over attacked batches of mean |∂CE/∂W_l[j]|,  the images those of the task
+           in every layer the filters of *largest* S go
+           f trained naturally on D with the mask fixed, at a smaller rate
+no finetuning afterwards: it needs D, which lives in this phase only
+"""
+
+import dataclasses
+
+from torch import Tensor, nn
+
+from advprune import masks as mk
+from advprune.masks import Masks, Scores
+from advprune.methods.base import Method, Task
+from advprune.models.registry import init_weights
+from advprune.recipes import Recipe
+from advprune.robust_dataset import robust_dataset
+from advprune.saliency import attacked_batches, mean_gradients
+from advprune.sparse import KeepMasked
+from advprune.training import Trainer
+
+
+def reactions(net: nn.Module, task: Task) -> Scores:
+    """Mean |gradient| of every filter's weights on attacked images, mean over batches."""
+    params = task.params
+    samples = attacked_batches(net, task.trainer, params["batch"], "scores", params["batches"])
+    layers = [f"{name}.weight" for name in mk.prunable(net, task.structure)]
+
+    def per_filter(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {n.removesuffix(".weight"): gradients[n].abs().flatten(1).mean(1) for n in layers}
+
+    return mean_gradients(net, samples, statistic=per_filter)
+
+
+def divided(recipe: Recipe, share: float, factor: float) -> tuple[Recipe, Recipe]:
+    """Recipes before and after the cut; the second has `share` of the epochs and `factor` x lr."""
+    after = round(share * recipe.epochs)
+    first = dataclasses.replace(recipe, epochs=recipe.epochs - after)
+    return first, dataclasses.replace(recipe, epochs=after, lr=factor * recipe.lr)
+
+
+class HighestGradient(Method):
+    """The one criterion here that removes the largest scores."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Train on the robust dataset, cut, and repair on the robust dataset."""
+        objective, params = task.objectives["prune"], task.params
+        trainer = self.on_robust_dataset(net, task)
+        first, second = divided(task.recipes["prune"], params["repair"], params["repair_lr"])
+        init_weights(net, task.trainer.rng("init"))
+        trainer.fit(net, objective, first, "prune-train")
+        lowest = {name: -score for name, score in reactions(net, task).items()}
+        masks = mk.weight_masks(net, mk.rank(lowest, task.sparsity), task.structure)
+        mk.apply(net, masks)
+        trainer.fit(net, objective, second, "prune-repair", hooks=[KeepMasked(masks)])
+        return masks
+
+    @staticmethod
+    def on_robust_dataset(net: nn.Module, task: Task) -> Trainer:
+        """The task's trainer on the robust dataset of the pretrained net."""
+        params, trainer = task.params, task.trainer
+        images = trainer.train if params["images"] is None else trainer.train.take(params["images"])
+        rng = trainer.rng("robust dataset")
+        robust = robust_dataset(net, images, params["steps"], params["step"], rng)
+        return dataclasses.replace(trainer, train=robust)
+
+
+METHOD = HighestGradient()

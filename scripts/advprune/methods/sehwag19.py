@@ -1,0 +1,48 @@
+"""Sehwag19 (Sehwag et al. 2019, arXiv 1906.06110): magnitude, with one robust objective throughout.
+
+pretrain   θ minimises the robust loss R                                  (shared stage)
+prune      m ← 1;  for t = 1 … T
+               m ← the largest |θ| that m still keeps, at sparsity 1 − (1 − s)^(t/T); the units are
+               weights or filters (mean |θ|), ranked within each layer or over all of them
+               θ minimises R with m fixed, no rewinding           (all rounds but the last)
+finetune   θ minimises R with m fixed                                     (the default)
+"""
+
+from torch import nn
+
+from advprune import masks as mk
+from advprune.masks import Masks, Scores
+from advprune.methods.base import Method, Task
+from advprune.rounds import sparsities, split
+from advprune.sparse import KeepMasked
+
+
+def sizes(net: nn.Module, structure: str) -> Scores:
+    """Mean |θ| of every unit: within a layer the order of the l1 norm, and fair between layers."""
+    weights = mk.weights(net, structure)
+    count = {n: 1 if structure == "unstructured" else w[0].numel() for n, w in weights.items()}
+    return {n: s / count[n] for n, s in mk.magnitudes(net, structure, order=1).items()}
+
+
+class IterativeMagnitude(Method):
+    """Least weight magnitude in rounds; masks only shrink, and data never enters the ranking."""
+
+    def prune(self, net: nn.Module, task: Task) -> Masks:
+        """Cut and train in turns; the epochs are shared by the trainings between the cuts."""
+        params = task.params
+        schedule = sparsities(task.sparsity, params["rounds"], params["schedule"])
+        recipes = split(task.recipes["prune"], max(1, len(schedule) - 1))
+        for t, sparsity in enumerate(schedule, 1):
+            # what is gone is zero and stays last
+            units = mk.rank(sizes(net, task.structure), sparsity, scope=params["scope"], floor=1)
+            masks = mk.weight_masks(net, units, task.structure)
+            mk.apply(net, masks)
+            if t < len(schedule):
+                hooks = [KeepMasked(masks)]
+                task.trainer.fit(
+                    net, task.objectives["prune"], recipes[t - 1], f"prune-{t}", hooks=hooks
+                )
+        return masks
+
+
+METHOD = IterativeMagnitude()

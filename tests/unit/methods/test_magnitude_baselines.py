@@ -1,0 +1,59 @@
+"""LAMP and the l1 norm of filters: what their papers say of the scores."""
+
+import pytest
+import torch
+from test_methods import task_for
+
+from advprune import masks as mk
+from advprune.methods import base
+from advprune.methods.lamp import lamp
+
+
+def test_lamp_is_the_share_in_what_smaller_weights_leave():
+    scores = lamp(torch.tensor([[3.0, -1.0], [2.0, 0.0]]))
+    expected = torch.tensor([[1.0, 1 / 14], [4 / 13, 0.0]], dtype=torch.double)
+    assert torch.allclose(scores, expected)
+
+
+def test_lamp_keeps_the_order_within_a_layer_and_ignores_its_scale(rng):
+    weight = torch.randn(6, 5, generator=rng)
+    scores = lamp(weight).flatten()
+    assert torch.equal(scores.argsort(), weight.abs().flatten().argsort())
+    assert torch.allclose(lamp(8 * weight), lamp(weight))
+    assert scores.max() == 1 and scores.min() > 0
+
+
+def test_equal_weights_rank_as_their_masks_do():
+    scores = lamp(torch.ones(4))
+    assert scores.tolist() == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+
+
+def test_lamp_ranks_all_layers_together(net, tmp_path):
+    with torch.no_grad():
+        net.fc.weight.mul_(1e-3)  # global magnitude would empty it
+    masks = base.load("lamp").prune(net, task_for("lamp", tmp_path, sparsity=0.9))
+    assert mk.count(masks.values())[0] == mk.kept_count(mk.count(masks.values())[1], 0.9)
+    scores = {f"{n}.weight": lamp(w) for n, w in mk.weights(net).items()}
+    kept = min(float(scores[n][m].min()) for n, m in masks.items())
+    gone = max(float(scores[n][~m].max()) for n, m in masks.items())
+    assert kept >= gone
+    assert len({round(float(m.float().mean()), 2) for m in masks.values()}) > 5
+    assert masks["fc.weight"].sum() > 1
+
+
+def test_filters_are_ranked_by_their_l1_norm(net, tmp_path):
+    """A spiky filter has the larger l2 norm and the smaller l1 norm."""
+    weight = net.conv1.weight
+    with torch.no_grad():
+        weight.fill_(0.5)
+        weight[0] = 0
+        weight[0, 0, 1, 1] = 4.4
+        weight[2] = 0.1
+    masks = base.load("filter_l1").prune(net, task_for("filter_l1", tmp_path, "filters", 0.5))
+    assert masks["conv1.weight"].flatten(1).all(1).tolist() == [False, True, False, True]
+    assert masks["bn1.weight"].tolist() == masks["bn1.bias"].tolist() == [False, True, False, True]
+    for name, layer in mk.prunable(net, "filters").items():
+        alive = masks[f"{name}.weight"].flatten(1).any(1)
+        norms = layer.weight.detach().abs().sum((1, 2, 3))
+        assert int(alive.sum()) == mk.kept_count(len(norms), 0.5)
+        assert norms[alive].min() >= norms[~alive].max()
