@@ -13,6 +13,7 @@ LAYERS = [
     {"data.specs", "models.names", "config", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
     {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
+    {"slimming", "fused", "compact"},
     {"dropgrow", "tickets", "reparam"},
     {"methods", "attacks", "evaluation"},
     {"report"},
