@@ -8,6 +8,7 @@ becomes a map where zero padding makes it differ along the border.
 """
 
 import copy
+import logging
 
 import torch
 from torch import Tensor, fx, nn
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from advprune import fused
 from advprune.slimming import Graph
 
+log = logging.getLogger("advprune")
 TOLERANCE = 1e-4  # of the largest logit, and absolute where that is below 1
 # A convolution becomes a matrix if that has this few entries or halves the multiplications: a
 # matrix product has a fraction of a convolution's overhead, but less speed once both are large.
@@ -35,6 +37,20 @@ def compact(net: nn.Module, image: tuple[int, int, int]) -> nn.Module:
     if not all(bool(tensor.isfinite().all()) for tensor in plain.state_dict().values()):
         return plain.to(device)
     return fused.Compact(_Emitter(Graph(plain.double(), image)).steps()).eval().to(device)
+
+
+def for_attacks(net: nn.Module, images: Tensor) -> nn.Module:
+    """Return the compact copy of a net in eval mode, checked on the images [N, C, H, W].
+
+    A net of parts that are not known is returned as it is, with a line in the log.
+    """
+    try:
+        small = compact(net, images.shape[1:])
+    except ValueError as error:
+        log.warning("attacking the plain net: %s", error)
+        return net
+    agree(net, small, images)
+    return small
 
 
 @torch.no_grad()
