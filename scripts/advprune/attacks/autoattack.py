@@ -17,6 +17,7 @@ from pyautoattack import checks
 from torch import Tensor, nn
 
 from advprune.attacks.boundary import margin, misclassified
+from advprune.attacks.square import Square
 from advprune.attacks.verdicts import EPS_TOLERANCE
 from advprune.errors import UserError
 from advprune.models.frozen import frozen
@@ -98,6 +99,18 @@ def _engine(
         raise UserError(f"AutoAttack's targeted DLR loss needs 4 classes, the net has {classes}")
     engine = pyautoattack.AutoAttack(
         net, norm="Linf", eps=eps, seed=seed, version=version, device=x.device
+    )
+    engine.square = Square(
+        net,
+        p_init=0.8,
+        n_queries=5000,
+        eps=eps,
+        norm="Linf",
+        n_restarts=1,
+        seed=seed,
+        verbose=False,
+        device=x.device,
+        resc_schedule=False,
     )
     engine.apgd_targeted.n_target_classes = min(TARGETS, classes - 1)
     engine.fab.n_target_classes = min(TARGETS, classes - 1)
