@@ -8,6 +8,7 @@ from advprune import cli, jobs
 from advprune.attacks.autoattack import autoattack
 from advprune.attacks.verdicts import write_table
 from advprune.cards import load_checkpoint
+from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.results import write_json
 from advprune.seeds import derive
@@ -24,7 +25,7 @@ def main() -> None:
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     found = autoattack(
-        load_checkpoint(args.checkpoint, job.device).net,
+        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
         x,
         y,
         eps=fraction(spec["eps"]),

@@ -5,6 +5,7 @@ from pathlib import Path
 from advprune import cli, jobs
 from advprune.attacks.hofmn import tune
 from advprune.cards import load_checkpoint
+from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.data.batches import to_float
 from advprune.results import write_json
@@ -19,9 +20,10 @@ def main() -> None:
     job = jobs.start(parser, __file__)
     args, spec = job.args, job.spec
     images = job.data().val.take(spec["tune_images"]).to(job.device)
+    x = to_float(images.images)
     tuned = tune(
-        load_checkpoint(args.checkpoint, job.device).net,
-        to_float(images.images),
+        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        x,
         images.labels,
         trials=spec["trials"],
         steps=spec["tune_steps"],

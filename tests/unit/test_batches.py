@@ -122,3 +122,10 @@ def test_a_cuda_split_gives_the_same_batches_and_is_never_waited_for():
             pass
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_colour_images_come_channels_last():
+    images = torch.randint(0, 256, (5, 3, 8, 8), dtype=torch.uint8)
+    (x, _), *_ = batches(Split(images, torch.zeros(5, dtype=torch.long)), 4)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(x, images[:4] / 255)

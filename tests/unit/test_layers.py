@@ -27,6 +27,7 @@ LAYERS = [
         "rounds",
         "robust_dataset",
     },
+    {"slimming", "fused", "compact"},
     {"methods", "attacks", "evaluation"},
     {"report"},
 ]

@@ -17,6 +17,8 @@ from pyautoattack import checks
 from torch import Tensor, nn
 
 from advprune.attacks.boundary import margin, misclassified
+from advprune.attacks.fab import Fab
+from advprune.attacks.square import Square
 from advprune.attacks.verdicts import EPS_TOLERANCE
 from advprune.errors import UserError
 from advprune.models.frozen import frozen
@@ -55,18 +57,20 @@ def autoattack(
     batch_size: int,
     version: str = "standard",
     attacks: Sequence[str] | None = None,
+    share: float = 1.0,
     progress: Callable[[str], None] | None = None,
 ) -> Verdicts:
     """Attack x [N, C, H, W] in [0, 1] with Linf radius eps; `attacks` selects some of `version`.
 
     Every batch of survivors starts from `seed`, as in the original: verdicts are a function of
     (net, samples in their order, seed, batch size), and the global random state is untouched.
+    `share` below 1 shortens every attack alike, for benchmarks.
     """
     x = x.contiguous()  # the original takes views that channels_last does not have
     devices = [x.device] if x.device.type == "cuda" else []
     with frozen(net), torch.random.fork_rng(devices), _caught_warnings() as warnings:
         correct, classes = _clean(net, x, y, batch_size)
-        engine = _engine(net, x, eps, seed, version, classes)
+        engine = shorten(_engine(net, x, eps, seed, version, classes), share)
         adversarial, broken_by = x.clone(), ["" if right else "clean" for right in correct.tolist()]
         robust, shares = correct.clone(), {"clean": correct.double().mean().item()}
         for name in _chosen(attacks, engine.attacks_to_run):
@@ -99,8 +103,38 @@ def _engine(
     engine = pyautoattack.AutoAttack(
         net, norm="Linf", eps=eps, seed=seed, version=version, device=x.device
     )
+    engine.square = Square(
+        net,
+        p_init=0.8,
+        n_queries=5000,
+        eps=eps,
+        norm="Linf",
+        n_restarts=1,
+        seed=seed,
+        verbose=False,
+        device=x.device,
+        resc_schedule=False,
+    )
+    engine.fab = Fab(
+        net,
+        n_restarts=engine.fab.n_restarts,
+        n_iter=100,
+        eps=eps,
+        seed=seed,
+        norm="Linf",
+        verbose=False,
+        device=x.device,
+    )
     engine.apgd_targeted.n_target_classes = min(TARGETS, classes - 1)
     engine.fab.n_target_classes = min(TARGETS, classes - 1)
+    return engine
+
+
+def shorten(engine: pyautoattack.AutoAttack, share: float) -> pyautoattack.AutoAttack:
+    """Leave only a share of all iterations and queries."""
+    for attack in (engine.apgd, engine.apgd_targeted, engine.fab):
+        attack.n_iter = max(1, round(share * attack.n_iter))
+    engine.square.n_queries = max(1, round(share * engine.square.n_queries))
     return engine
 
 

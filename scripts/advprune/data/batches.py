@@ -80,7 +80,8 @@ def _pass_over(
         images, labels = split.images[pick], split.labels[pick]
         if augment is not None:
             images = augment(images, generator)
-        yield to_float(images), labels
+        # channels_last: convolutions rearrange their inputs otherwise, forwards and backwards
+        yield to_float(images).contiguous(memory_format=torch.channels_last), labels
 
 
 def _draw(high: int, n: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
