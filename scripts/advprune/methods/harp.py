@@ -30,7 +30,7 @@ class _RatedTopK(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, magnitude: Tensor, rate: Tensor) -> Tensor:
-        keep = max(1, mk.kept_count(magnitude.numel(), 1 - float(rate)))
+        keep = mk.kept_count(magnitude.numel(), 1 - float(rate))
         return mk.top_k(magnitude, keep).to(magnitude.dtype)
 
     @staticmethod
@@ -70,8 +70,6 @@ class HingeBudget(Hook):
     def __init__(self, layers: dict[str, RatedMask], structure: str, kept: float, step: float):
         self.layers, self.kept, self.step = layers, kept, step
         self.followers = {n: leader(n, structure) for n in layers if leader(n, structure) != n}
-        for name in self.followers:
-            layers[name].logit.requires_grad_(False)
         self.gamma, self.met = step, False
 
     def excess(self) -> Tensor:

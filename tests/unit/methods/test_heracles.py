@@ -82,6 +82,17 @@ def test_the_attack_in_the_reward_costs_accuracy(net, tmp_path):
     assert clean > 0.5 and both - clean < clean
 
 
+def test_statistics_are_the_clean_batchs_and_stay_for_the_attack(net, tmp_path, rng):
+    reward = Reward(net, task_with(tmp_path))
+    x = torch.rand(10, 1, 8, 8, generator=rng)
+    reward.adapt(x)
+    assert not reward.net.training
+    with torch.no_grad():
+        stem = reward.net.conv1(reward.net.normalize(x))
+    assert torch.allclose(reward.net.bn1.running_mean, stem.mean((0, 2, 3)), atol=1e-6)
+    assert not torch.allclose(net.bn1.running_mean, stem.mean((0, 2, 3)), atol=1e-3)
+
+
 def test_the_search_leaves_the_net_alone(net, tmp_path):
     before = copy.deepcopy(net.state_dict())
     training = [m.training for m in net.modules()]
