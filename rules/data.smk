@@ -2,7 +2,6 @@
 
 
 rule dataset:
-    """Download or read a dataset and fix its splits."""
     input:
         script=script("dataset.py"),
         code=code("dataset.py"),
@@ -10,6 +9,8 @@ rule dataset:
         PATHS.dataset,
     log:
         f"{LOGS}/dataset/{{dataset}}.log",
+    """Download or read a dataset and fix its splits."""
+    localrule: True
     conda:
         environment("data")
     resources:
