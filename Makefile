@@ -1,11 +1,11 @@
-# make demo · make test · make lint · make clean        (make owns .venv)
+# make demo · make test · make test-slurm · make lint · make clean        (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-slurm lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -14,6 +14,11 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# On a SLURM of its own on this machine, started and stopped by the tests; needs root.
+test-slurm: .venv/ready
+	.ci/install-slurm
+	ADVPRUNE_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
 
 lint: .venv/ready
 	$(BIN)/ruff check .
