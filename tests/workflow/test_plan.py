@@ -66,21 +66,3 @@ def rule_bodies():
 def test_every_rule_has_a_docstring_a_log_an_environment_and_tracked_code(name, body):
     for part in ('"""', "log:", "conda:", "script=script(", "code=", "--log {log}"):
         assert part in body, f"{name} lacks {part}"
-
-
-def pins(lines):
-    return dict(line.split("==") for line in lines)
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.stem)
-def test_environments_pin_what_the_requirements_pin(path):
-    content = yaml.safe_load(path.read_text())
-    assert content["channels"] == ["conda-forge", "nodefaults"]
-    *conda, pip = content["dependencies"]
-    assert [item.split(" ")[0] for item in conda] == ["python", "pip"]
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    complete = pins(line for line in lines if line and not line.startswith("#"))
-    for name, version in pins(pip["pip"]).items():
-        assert complete[name] == version, name
-    rules = "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))
-    assert f'environment("{path.stem}")' in rules
