@@ -34,6 +34,15 @@ def test_a_full_size_grid_on_a_cpu_is_warned_of():
     assert "warning: nets of full size on a CPU" in done.stderr
 
 
+@pytest.mark.parametrize(("device", "gpu", "minutes"), [("auto", 1, 480), ("cpu", 0, 1440)])
+def test_jobs_on_slurm_ask_for_a_gpu_unless_the_cluster_has_none(device, gpu, minutes):
+    profile = ("--workflow-profile", "workflow/profiles/slurm", "--config", f"device={device}")
+    done = snakemake("-n", "--nolock", "--configfile", "config/demo.yaml", *profile)
+    assert "demo: 10 models on the cluster" in done.stderr, done.stderr
+    finetuning = re.search(r"rule finetune:.*?resources: ([^\n]*)", done.stdout + done.stderr, re.S)
+    assert f"runtime={minutes}, gpu={gpu}" in finetuning[1]
+
+
 def test_a_bad_configuration_stops_before_any_job(tmp_path):
     config = tiny_config()
     config["grid"][0]["methods"] = ["hydro"]
