@@ -1,16 +1,22 @@
-# make demo · make test · make docs · make lint · make clean        (make owns .venv)
+# make demo · make digits · make test · make test-slurm · make docs · make lint · make clean
+# (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test docs lint format clean
+.PHONY: demo digits test test-slurm docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
 	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
 	    --evaluations results/demo/*/*/evaluations.json
+
+digits: .venv/ready
+	$(BIN)/snakemake --cores all --configfile config/digits.yaml
+	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
+	    --evaluations results/digits/*/*/evaluations.json
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -18,6 +24,11 @@ test: .venv/ready
 docs: .venv/ready
 	$(BIN)/python scripts/catalogue.py --methods config/methods/*.yaml \
 	    --published config/published/leaderboard.csv --out docs/methods.md
+
+# On a SLURM of its own on this machine, started and stopped by the tests; needs root.
+test-slurm: .venv/ready
+	.ci/install-slurm
+	ADVPRUNE_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -22,7 +22,9 @@ rule autoattack:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        gpu=GPU,
+        gpu=gpu,
+        runtime=growing(120, without=2880),
+        mem_mb=growing(8_000, without=12_000),
     params:
         spec=attack_spec("autoattack"),
         threads=CONFIG["threads"],
@@ -50,7 +52,9 @@ rule hofmn_tune:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        gpu=GPU,
+        gpu=gpu,
+        runtime=growing(60, without=720),
+        mem_mb=growing(8_000, without=4_000),
     params:
         spec=attack_spec("hofmn"),
         threads=CONFIG["threads"],
@@ -78,7 +82,9 @@ rule hofmn:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        gpu=GPU,
+        gpu=gpu,
+        runtime=growing(60, without=1440),
+        mem_mb=growing(8_000, without=16_000),
     params:
         spec=attack_spec("hofmn"),
         threads=CONFIG["threads"],

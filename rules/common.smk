@@ -29,12 +29,7 @@ except UserError as error:
 CONFIG = PROTOCOL.config
 PATHS = Layout(CONFIG["preset"])
 LOGS = f"logs/{CONFIG['preset']}"
-# Jobs ask for a GPU wherever one may be: on a cluster, and here if there is one. Asking for one on
-# a machine without would only keep jobs from running side by side.
-GPU = int(CONFIG["device"] != "cpu" and (machine.has_gpu() or not workflow.local_exec))
 machine.use_this_python()
-if workflow.is_main_process:
-    machine.announce(PROTOCOL, local=workflow.local_exec, gpu=GPU)
 
 
 wildcard_constraints:
@@ -77,6 +72,41 @@ def method_code(name):
 
 def environment(name):
     return os.path.join(ROOT, "envs", f"{name}.yaml")
+
+
+# What a job asks for
+
+
+def on_cluster():
+    """Whether jobs run on other machines.
+
+    Snakemake tells when the run begins; before, and in a dry-run, --jobs without --cores does.
+    """
+    if workflow.executor_plugin is None or workflow.dryrun:
+        asked = workflow.resource_settings
+        return asked.nodes is not None and asked.cores in (None, 1)
+    return not workflow.local_exec
+
+
+def gpu(wildcards=None):
+    """Resource function: a GPU wherever one may be, on a cluster, and here if there is one.
+
+    Asking for one on a machine without would only keep jobs from running side by side.
+    """
+    return int(CONFIG["device"] != "cpu" and (on_cluster() or machine.has_gpu()))
+
+
+def growing(with_gpu, without):
+    """Resource function: minutes or MB of the first attempt; each further one gets as much more.
+
+    A training that hits its limit goes on after its last epoch, so no limit must hold all of it.
+    Where the figures come from is said in docs/scaling.md.
+    """
+    return lambda wildcards, attempt: (with_gpu if gpu() else without) * attempt
+
+
+if workflow.is_main_process:
+    machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
 
 
 # What a job is asked to do

@@ -1,6 +1,11 @@
 # in:  the official sources, or data_root        out: one file per dataset with fixed splits
 
 
+# compute nodes rarely see the internet
+localrules:
+    dataset,
+
+
 rule dataset:
     """Download or read a dataset and fix its splits."""
     input:

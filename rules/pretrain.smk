@@ -18,7 +18,9 @@ rule pretrain:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        gpu=GPU,
+        gpu=gpu,
+        runtime=growing(480, without=1440),
+        mem_mb=growing(8_000, without=4_000),
     params:
         spec=spec(lambda w: PROTOCOL.pretrain_spec_of(w.dataset, w.arch, w.recipe)),
         threads=CONFIG["threads"],

@@ -20,7 +20,9 @@ rule prune:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        gpu=GPU,
+        gpu=gpu,
+        runtime=growing(480, without=1440),
+        mem_mb=growing(8_000, without=4_000),
     params:
         spec=spec(lambda w: PROTOCOL.prune_spec(model_of(w), int(w.seed))),
         start=lambda w, input: (
@@ -52,7 +54,9 @@ rule finetune:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        gpu=GPU,
+        gpu=gpu,
+        runtime=growing(480, without=1440),
+        mem_mb=growing(8_000, without=4_000),
     params:
         spec=spec(lambda w: PROTOCOL.finetune_spec(model_of(w), int(w.seed))),
         teacher=lambda w, input: f"--teacher {input.teacher}" if input.teacher else "",

@@ -25,11 +25,13 @@ class Checkout:
     def configure(self, config: dict) -> None:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    def snakemake(
+        self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        variables = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | (environment or {})
         done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
+            command, cwd=self.folder, env=variables, capture_output=True, text=True
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +13,35 @@ from advprune.errors import UserError
 log = logging.getLogger("advprune")
 
 
+class Terminated(BaseException):
+    """The process was asked to end: a time limit, a preemption. No error that code may handle."""
+
+
 def run(main: Callable[[], None]) -> None:
-    """Call `main`; a UserError becomes one line on standard error and exit status 2."""
+    """Call `main`; a UserError becomes one line on standard error and exit status 2.
+
+    SIGTERM, which clusters send before they kill, ends with status 143 and leaves no half-written
+    file; a training that is started again goes on after its last finished epoch.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except UserError as error:
         log.error("%s", error)
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Terminated:
+        log.warning("terminated from outside; finished epochs are kept for the next attempt")
+        sys.exit(128 + signal.SIGTERM)
     except Exception:
         log.exception("failed")
         raise
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Unwind the stack, so that what cleans up after itself does; once is enough."""
+    signal.signal(number, signal.SIG_IGN)
+    raise Terminated
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:

@@ -34,6 +34,15 @@ def test_a_full_size_grid_on_a_cpu_is_warned_of():
     assert "warning: nets of full size on a CPU" in done.stderr
 
 
+@pytest.mark.parametrize(("device", "gpu", "minutes"), [("auto", 1, 480), ("cpu", 0, 1440)])
+def test_jobs_on_slurm_ask_for_a_gpu_unless_the_cluster_has_none(device, gpu, minutes):
+    profile = ("--workflow-profile", "workflow/profiles/slurm", "--config", f"device={device}")
+    done = snakemake("-n", "--nolock", "--configfile", "config/demo.yaml", *profile)
+    assert "demo: 10 models on the cluster" in done.stderr, done.stderr
+    finetuning = re.search(r"rule finetune:.*?resources: ([^\n]*)", done.stdout + done.stderr, re.S)
+    assert f"runtime={minutes}, gpu={gpu}" in finetuning[1]
+
+
 def test_a_bad_configuration_stops_before_any_job(tmp_path):
     config = tiny_config()
     config["grid"][0]["methods"] = ["hydro"]
@@ -66,21 +75,3 @@ def rule_bodies():
 def test_every_rule_has_a_docstring_a_log_an_environment_and_tracked_code(name, body):
     for part in ('"""', "log:", "conda:", "script=script(", "code=", "--log {log}"):
         assert part in body, f"{name} lacks {part}"
-
-
-def pins(lines):
-    return dict(line.split("==") for line in lines)
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.stem)
-def test_environments_pin_what_the_requirements_pin(path):
-    content = yaml.safe_load(path.read_text())
-    assert content["channels"] == ["conda-forge", "nodefaults"]
-    *conda, pip = content["dependencies"]
-    assert [item.split(" ")[0] for item in conda] == ["python", "pip"]
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
-    complete = pins(line for line in lines if line and not line.startswith("#"))
-    for name, version in pins(pip["pip"]).items():
-        assert complete[name] == version, name
-    rules = "".join(p.read_text() for p in (ROOT / "rules").glob("*.smk"))
-    assert f'environment("{path.stem}")' in rules
