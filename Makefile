@@ -1,11 +1,11 @@
-# make demo · make test · make lint · make clean        (make owns .venv)
+# make demo · make test · make bench · make lint · make clean        (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint format clean
+.PHONY: demo test bench lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -14,6 +14,9 @@ demo: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+bench: .venv/ready
+	$(BIN)/python scripts/bench.py --out results/bench/bench.json
 
 lint: .venv/ready
 	$(BIN)/ruff check .

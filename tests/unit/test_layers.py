@@ -16,7 +16,7 @@ LAYERS = [
     {"slimming", "fused", "compact"},
     {"dropgrow", "tickets", "reparam"},
     {"methods", "attacks", "evaluation"},
-    {"report"},
+    {"stopwatch", "report", "bench"},
 ]
 
 
