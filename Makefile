@@ -1,4 +1,4 @@
-# make demo · make digits · make test · make test-slurm · make docs · make lint · make clean
+# make demo · make digits · make test · make test-slurm · make bench · make docs · make lint · make clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits test test-slurm docs lint format clean
+.PHONY: demo digits test test-slurm bench docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -29,6 +29,9 @@ docs: .venv/ready
 test-slurm: .venv/ready
 	.ci/install-slurm
 	ADVPRUNE_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
+
+bench: .venv/ready
+	$(BIN)/python scripts/bench.py --out results/bench/bench.json
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"slimming", "fused", "compact"},
     {"methods", "attacks", "evaluation"},
-    {"report"},
+    {"stopwatch", "report", "bench"},
 ]
 
 

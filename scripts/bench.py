@@ -1,0 +1,74 @@
+"""Measure what makes this project fast: pairs of the plain path and ours, answers compared."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from advprune import cli
+from advprune.bench import SIZES, Bench
+from advprune.cards import provenance
+from advprune.results import write_json
+
+ROOT = Path(__file__).resolve().parents[1]
+# a job of some seconds whose answer is not needed: gradients of a net of the demo's size
+JOB = """
+import torch
+from advprune.models.registry import NetSpec, build
+torch.set_num_threads(1)
+net = build(NetSpec("resnet18", 8, 10, 1, 8, (0.5,), (0.25,))).eval()
+for _ in range(400):
+    net(torch.rand(100, 1, 8, 8)).sum().backward()
+"""
+
+
+def main() -> None:
+    """Run the job described by the command line."""
+    parser = cli.parser(__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    args = parser.parse_args()
+    cli.open_log(args.log)
+    torch.set_num_threads(args.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    bench = Bench(SIZES[device.type], device)
+    pairs = {f"autoattack {name}": lambda name=name: bench.autoattack(name) for name in bench.nets}
+    pairs |= {"fmn": bench.fmn, "pgd epoch": bench.epoch, "autoattack or curve": bench.curve}
+    pairs |= {"two jobs": two_jobs, "plan": plan}
+    results = {}
+    for name, measure in pairs.items():
+        results[name] = measure()
+        shown = {k: v for k, v in results[name].items() if k in ("ratio", "flips", "wall")}
+        print(f"{name:32}", *(f"{k} {v}" for k, v in shown.items()), sep="  ", flush=True)
+    card = provenance(size=vars(bench.size), threads=args.threads)
+    write_json(args.out, {"pairs": results, "machine": card})
+
+
+def two_jobs() -> dict[str, object]:
+    """Wall-clock seconds of two jobs one after the other, and side by side."""
+    command = [sys.executable, "-c", JOB]
+    environment = {"cwd": ROOT / "scripts"}
+    before = time.perf_counter()
+    for _ in range(2):
+        subprocess.run(command, check=True, **environment)
+    middle = time.perf_counter()
+    running = [subprocess.Popen(command, **environment) for _ in range(2)]
+    if any(process.wait() for process in running):
+        raise RuntimeError("a job of the benchmark failed")
+    wall = {"plain": middle - before, "ours": time.perf_counter() - middle}
+    return {"wall": wall, "ratio": round(wall["plain"] / wall["ours"], 3)}
+
+
+def plan() -> dict[str, object]:
+    """Wall-clock seconds of planning the paper's grid."""
+    snakemake = Path(sys.executable).with_name("snakemake")
+    before = time.perf_counter()
+    command = [snakemake, "--dry-run", "--quiet", "all", "--configfile", "config/config.yaml"]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    return {"wall": round(time.perf_counter() - before, 1)}
+
+
+if __name__ == "__main__":
+    cli.run(main)
