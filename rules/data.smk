@@ -1,7 +1,13 @@
 # in:  the official sources, or data_root        out: one file per dataset with fixed splits
 
 
+# Runs where Snakemake does: a cluster's compute nodes rarely see the internet.
+localrules:
+    dataset,
+
+
 rule dataset:
+    """Download or read a dataset and fix its splits."""
     input:
         script=script("dataset.py"),
         code=code("dataset.py"),
@@ -9,8 +15,6 @@ rule dataset:
         PATHS.dataset,
     log:
         f"{LOGS}/dataset/{{dataset}}.log",
-    """Download or read a dataset and fix its splits."""
-    localrule: True
     conda:
         environment("data")
     resources:
