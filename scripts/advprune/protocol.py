@@ -16,6 +16,8 @@ from advprune.errors import UserError
 from advprune.paths import target_name
 
 STRUCTURED = ("filters", "channels", "kernels")
+# images of the sample on which the indicators of attack failure are counted, steps of their attacks
+DOUBTS = {"images": 100, "steps": 100}
 # phase in which the masked net is trained, by the stage at which a method prunes
 FINAL_PHASE = {"baseline": "finetune", "after": "finetune", "before": "train", "during": None}
 
@@ -213,6 +215,17 @@ class Protocol:
         """Specification of the attack jobs on a dataset: settings and radius."""
         settings = dict(self.config["evaluation"][attack])
         return settings | {"eps": self.config["datasets"][dataset]["eps"]}
+
+    def doubts_spec(self, dataset: str) -> dict[str, Any]:
+        """Specification of the jobs that look for failed attacks, but for their seed.
+
+        They attack again with the settings that the verdicts were made with.
+        """
+        autoattack, hofmn = (self.attack_spec(dataset, name) for name in ("autoattack", "hofmn"))
+        kept = {key: autoattack[key] for key in ("eps", "batch")}
+        version = autoattack.get("version", "standard")
+        chosen = DOUBTS | self.config["evaluation"].get("doubts", {})
+        return kept | chosen | {"version": version, "fmn_steps": hofmn["steps"]}
 
     def shards(self, dataset: str, attack: str) -> int:
         """Number of shards of the test images for an attack."""

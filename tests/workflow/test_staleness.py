@@ -9,7 +9,7 @@ from checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "evaluate"}
+EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "doubts", "evaluate"}
 SUMMARIES = {"collect", "compare", "leaderboard", "curves"}
 
 
@@ -70,11 +70,15 @@ def test_a_citation_plans_the_pages_only(checkout):
     [
         ("scripts/advprune/report/page.css", {"leaderboard"}),
         ("scripts/advprune/intervals.py", {"evaluate"} | SUMMARIES),
-        ("scripts/advprune/attacks/autoattack.py", {"autoattack", "evaluate"} | SUMMARIES),
-        ("scripts/advprune/attacks/hofmn.py", {"hofmn_tune", "hofmn", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/attacks/autoattack.py", {"autoattack", "doubts", "evaluate"} | SUMMARIES),
+        (
+            "scripts/advprune/attacks/hofmn.py",
+            {"hofmn_tune", "hofmn", "doubts", "evaluate"} | SUMMARIES,
+        ),
+        ("scripts/advprune/attacks/indicators.py", {"doubts", "evaluate"} | SUMMARIES),
         ("scripts/advprune/audit.py", {"audit", "evaluate"} | SUMMARIES),
         ("scripts/advprune/dropgrow.py", {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES),
-        ("scripts/run_hofmn.py", {"hofmn", "evaluate"} | SUMMARIES),
+        ("scripts/run_hofmn.py", {"hofmn", "doubts", "evaluate"} | SUMMARIES),
     ],
 )
 def test_a_library_module_plans_its_users_only(checkout, path, expected):
@@ -113,7 +117,7 @@ def test_attack_settings_leave_training_alone(checkout):
     config["evaluation"]["hofmn"]["steps"] = 6
     checkout.configure(config)
     # the tuning shares its specification with the attack
-    assert rules(checkout.planned()) == {"hofmn_tune", "hofmn", "evaluate"} | SUMMARIES
+    assert rules(checkout.planned()) == {"hofmn_tune", "hofmn", "doubts", "evaluate"} | SUMMARIES
 
 
 def test_the_radius_plans_everything_but_the_data(checkout):
