@@ -8,7 +8,7 @@ the jobs whose specification changed. Pure Python without torch.
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from advprune.config import check, load_method, split_size
@@ -123,6 +123,11 @@ class Protocol:
             raise UserError(
                 f"{name} is not in the grid of preset {self.config['preset']}"
             ) from None
+
+    def dense(self, model: Model) -> Model | None:
+        """The dense net of a model's dataset, net and seed; None where the grid has none."""
+        found = self._by_target.get((model.dataset, model.arch, "dense", target_name("none", "0")))
+        return found and replace(found, seed=model.seed)
 
     @staticmethod
     def identity(model: Model, seed: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Indicators of attack failure: each is raised by its own failure, and not by a plain robust net."""
+"""Indicators of attack failure: each is raised by its own failure, and not by a plain net."""
 
 import pytest
 import torch

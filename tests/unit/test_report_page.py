@@ -145,6 +145,14 @@ def test_page_marks_doubts_and_links_each_to_its_explanation():
     assert {f"doubt-{key}" for key in MARKS} <= places
 
 
+def test_page_shows_thin_ice_where_there_is_any(figure, html):
+    assert "thin-ice" not in html
+    shown = page.render(SEVERAL, CARDS, [], "demo", [figure, figure])
+    assert shown.count('alt="Distances before and after pruning, curves"') == 2
+    assert 'href="#thin-ice"' in shown and 'id="thin-ice"' in shown
+    Reader(shown)
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [

@@ -36,9 +36,10 @@ def write(
     cards: Mapping[str, Record],
     figures: Sequence[str | Path],
     preset: str,
+    thin_ice: Sequence[str | Path] = (),
 ) -> None:
     """Write the page: all models, the PNG `figures`, and the cards of the methods that were run."""
-    write_text(path, render(evaluations, cards, figures, preset))
+    write_text(path, render(evaluations, cards, figures, preset, thin_ice))
 
 
 def render(
@@ -46,6 +47,7 @@ def render(
     cards: Mapping[str, Record],
     figures: Sequence[str | Path],
     preset: str,
+    thin_ice: Sequence[str | Path] = (),
 ) -> str:
     """Return the page's HTML; equal input gives equal text."""
     environment = Environment(
@@ -72,6 +74,7 @@ def render(
         flagged=sum(row["status"] != "ok" for row in table),
         figures=[_figure(Path(path)) for path in figures],
         caption=CAPTION,
+        thin_ice=[_figure(Path(path)) for path in thin_ice],
         fidelity=FIDELITY,
         marks=MARKS,
         rechecked=[row for row in rows if not pd.isna(row["missed_again"]) and row["missed_again"]],
