@@ -128,6 +128,39 @@ rule doubts:
         " --threads {params.threads} --device {params.device} --out {output} --log {log}"
 
 
+rule opinions:
+    """What attacks of other libraries find on a sample; only where the configuration asks for it."""
+    input:
+        script=script("opinions.py"),
+        code=code("opinions.py"),
+        data=PATHS.dataset,
+        net=PATHS.of_model("checkpoint.safetensors"),
+        autoattack=shards("autoattack-{shard}.csv", "autoattack"),
+        hofmn=shards("hofmn-{shard}.csv", "hofmn"),
+    output:
+        PATHS.of_model("opinions.json"),
+    log:
+        model_log("opinions") + ".log",
+    benchmark:
+        model_log("opinions") + ".tsv"
+    conda:
+        environment("opinions")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=gpu,
+        runtime=growing(120, without=1440),
+        mem_mb=growing(8_000, without=12_000),
+    params:
+        spec=attack_spec("opinions"),
+        model=spec(identity),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --model {params.model:q} --data {input.data}"
+        " --checkpoint {input.net} --autoattack {input.autoattack} --hofmn {input.hofmn}"
+        " --threads {params.threads} --device {params.device} --out {output} --log {log}"
+
+
 rule evaluate:
     """Count a model's verdicts into accuracies, intervals, its curve and its status."""
     input:

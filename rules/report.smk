@@ -19,6 +19,27 @@ rule collect:
         "python {input.script} --evaluations {input.evaluations} --out {output} --log {log}"
 
 
+rule opinions_table:
+    """The second opinions on all models."""
+    input:
+        script=script("opinions_table.py"),
+        code=code("opinions_table.py"),
+        opinions=[
+            PATHS.of_model("opinions.json").format(**m.wildcards)
+            for m in PROTOCOL.models
+        ],
+    output:
+        PATHS.summary("opinions.csv"),
+    log:
+        f"{LOGS}/opinions_table.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --opinions {input.opinions} --out {output} --log {log}"
+
+
 rule compare:
     """Every method against the references, image by image over all seeds."""
     input:
