@@ -1,4 +1,4 @@
-# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image
+# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image, doubts
 #
 # The test images are attacked in shards. AutoAttack draws its random numbers per batch, so the
 # shard and batch sizes are part of its specification.
@@ -95,6 +95,72 @@ rule hofmn:
         " --device {params.device} --out {output} --log {log}"
 
 
+rule doubts:
+    """Signs that the attacks on a model have failed, and what HO-FMN missed attacked again."""
+    input:
+        script=script("doubts.py"),
+        code=code("doubts.py"),
+        data=PATHS.dataset,
+        net=PATHS.of_model("checkpoint.safetensors"),
+        tuned=PATHS.of_model("hofmn.json"),
+        autoattack=shards("autoattack-{shard}.csv", "autoattack"),
+        hofmn=shards("hofmn-{shard}.csv", "hofmn"),
+    output:
+        PATHS.of_model("doubts.json"),
+    log:
+        model_log("doubts") + ".log",
+    benchmark:
+        model_log("doubts") + ".tsv"
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=gpu,
+        runtime=growing(60, without=1440),
+        mem_mb=growing(8_000, without=16_000),
+    params:
+        spec=spec(lambda w: PROTOCOL.doubts_spec(w.dataset) | {"seed": int(w.seed)}),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
+        " --tuned {input.tuned} --autoattack {input.autoattack} --hofmn {input.hofmn}"
+        " --threads {params.threads} --device {params.device} --out {output} --log {log}"
+
+
+rule opinions:
+    """What attacks of other libraries find on a sample; only where the configuration asks for it."""
+    input:
+        script=script("opinions.py"),
+        code=code("opinions.py"),
+        data=PATHS.dataset,
+        net=PATHS.of_model("checkpoint.safetensors"),
+        autoattack=shards("autoattack-{shard}.csv", "autoattack"),
+        hofmn=shards("hofmn-{shard}.csv", "hofmn"),
+    output:
+        PATHS.of_model("opinions.json"),
+    log:
+        model_log("opinions") + ".log",
+    benchmark:
+        model_log("opinions") + ".tsv"
+    conda:
+        environment("opinions")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=gpu,
+        runtime=growing(120, without=1440),
+        mem_mb=growing(8_000, without=12_000),
+    params:
+        spec=attack_spec("opinions"),
+        model=spec(identity),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --model {params.model:q} --data {input.data}"
+        " --checkpoint {input.net} --autoattack {input.autoattack} --hofmn {input.hofmn}"
+        " --threads {params.threads} --device {params.device} --out {output} --log {log}"
+
+
 rule evaluate:
     """Count a model's verdicts into accuracies, intervals, its curve and its status."""
     input:
@@ -104,6 +170,7 @@ rule evaluate:
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
         warnings=shards("autoattack-{shard}.warnings.json", "autoattack"),
         hofmn=shards("hofmn-{shard}.csv", "hofmn"),
+        doubts=PATHS.of_model("doubts.json"),
     output:
         PATHS.of_model("evaluation.json"),
     log:
@@ -119,4 +186,5 @@ rule evaluate:
     shell:
         "python {input.script} --model {params.model:q} --eps {params.eps}"
         " --classes {params.classes} --audit {input.audit} --autoattack {input.autoattack}"
-        " --warnings {input.warnings} --hofmn {input.hofmn} --out {output} --log {log}"
+        " --warnings {input.warnings} --hofmn {input.hofmn} --doubts {input.doubts}"
+        " --out {output} --log {log}"

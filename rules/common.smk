@@ -174,6 +174,52 @@ def evaluations(wildcards):
     ]
 
 
+def thin_ice_models(wildcards):
+    """Models of one target, all methods and seeds."""
+    chosen = (wildcards.dataset, wildcards.arch, wildcards.target)
+    return [m for m in PROTOCOL.models if (m.dataset, m.arch, m.target) == chosen]
+
+
+def thin_ice_spec(wildcards):
+    """Specification of the comparison of a target's models with the dense nets of their seeds."""
+    start = PROTOCOL.pretrain_name(wildcards.dataset, wildcards.arch, "dense")
+    models = thin_ice_models(wildcards)
+    return {
+        "eps": CONFIG["datasets"][wildcards.dataset]["eps"],
+        "shards": PROTOCOL.shards(wildcards.dataset, "hofmn"),
+        "dense": {
+            m.seed: PATHS.model.format(**PROTOCOL.dense(m).wildcards) for m in models
+        },
+        "models": [
+            {
+                "model": PROTOCOL.identity(m, m.seed),
+                "folder": PATHS.model.format(**m.wildcards),
+                "same_pretraining": PROTOCOL.pretrain_name(m.dataset, m.arch, m.method)
+                == start,
+            }
+            for m in models
+        ],
+    }
+
+
+def thin_ice_tables(wildcards):
+    """Input function: HO-FMN's tables of the target's models and their dense nets."""
+    models = thin_ice_models(wildcards)
+    models += sorted({PROTOCOL.dense(m) for m in models}, key=str)
+    pattern = PATHS.of_model("hofmn-{shard}.csv")
+    count = PROTOCOL.shards(wildcards.dataset, "hofmn")
+    return [
+        pattern.format(shard=i, **m.wildcards) for m in models for i in range(count)
+    ]
+
+
+ALL_THIN_ICE = sorted(
+    {
+        PATHS.thin_ice(".png").format(**m.wildcards)
+        for m in PROTOCOL.models
+        if m.structure != "none" and PROTOCOL.dense(m)
+    }
+)
 ALL_EVALUATIONS = sorted(
     {PATHS.evaluations.format(dataset=m.dataset, arch=m.arch) for m in PROTOCOL.models}
 )

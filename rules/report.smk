@@ -19,6 +19,27 @@ rule collect:
         "python {input.script} --evaluations {input.evaluations} --out {output} --log {log}"
 
 
+rule opinions_table:
+    """The second opinions on all models."""
+    input:
+        script=script("opinions_table.py"),
+        code=code("opinions_table.py"),
+        opinions=[
+            PATHS.of_model("opinions.json").format(**m.wildcards)
+            for m in PROTOCOL.models
+        ],
+    output:
+        PATHS.summary("opinions.csv"),
+    log:
+        f"{LOGS}/opinions_table.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --opinions {input.opinions} --out {output} --log {log}"
+
+
 rule compare:
     """Every method against the references, image by image over all seeds."""
     input:
@@ -63,6 +84,33 @@ rule curves:
         " --log {log}"
 
 
+rule thin_ice:
+    """Which images lose their robustness to pruning: distances before and after it."""
+    input:
+        script=script("thin_ice.py"),
+        code=code("thin_ice.py"),
+        tables=thin_ice_tables,
+        methods=METHOD_FILES,
+    output:
+        models=PATHS.thin_ice(".csv"),
+        images=PATHS.thin_ice(".images.csv"),
+        pdf=PATHS.thin_ice(".pdf"),
+        png=PATHS.thin_ice(".png"),
+    log:
+        f"{LOGS}/thin_ice/{{dataset}}-{{arch}}-{{target}}.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    params:
+        # the tables' folders: a command line has a limit, shards have not
+        spec=spec(thin_ice_spec),
+    shell:
+        "python {input.script} --spec {params.spec:q} --methods {input.methods}"
+        " --models {output.models} --images {output.images}"
+        " --figures {output.pdf} {output.png} --log {log}"
+
+
 rule leaderboard:
     """The leaderboard as a table for programs, for papers and for readers."""
     input:
@@ -75,6 +123,7 @@ rule leaderboard:
         evaluations=ALL_EVALUATIONS,
         methods=METHOD_FILES,
         curves=PATHS.summary("curves.png"),
+        thin_ice=ALL_THIN_ICE,
     output:
         csv=PATHS.summary("leaderboard.csv"),
         html=PATHS.summary("leaderboard.html"),
@@ -87,7 +136,10 @@ rule leaderboard:
         gpu=0,
     params:
         preset=CONFIG["preset"],
+        thin_ice=lambda w, input: (
+            f"--thin-ice {input.thin_ice}" if input.thin_ice else ""
+        ),
     shell:
         "python {input.script} --evaluations {input.evaluations} --methods {input.methods}"
-        " --curves {input.curves} --preset {params.preset} --csv {output.csv}"
+        " --curves {input.curves} {params.thin_ice} --preset {params.preset} --csv {output.csv}"
         " --html {output.html} --tex {output.tex} --log {log}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from advprune import cli
 from advprune.attacks.verdicts import read_tables
 from advprune.config import fraction
+from advprune.doubts import summarise
 from advprune.evaluation import evaluate
 from advprune.results import read_json, write_json
 
@@ -20,19 +21,22 @@ def main() -> None:
     parser.add_argument("--autoattack", type=Path, nargs="+", required=True)
     parser.add_argument("--warnings", type=Path, nargs="+", required=True)
     parser.add_argument("--hofmn", type=Path, nargs="+", required=True)
+    parser.add_argument("--doubts", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     cli.open_log(args.log)
+    autoattack, hofmn = read_tables(args.autoattack), read_tables(args.hofmn)
     record = evaluate(
         args.model,
         read_json(args.audit),
-        read_tables(args.autoattack),
-        read_tables(args.hofmn),
+        autoattack,
+        hofmn,
         [warning for path in args.warnings for warning in read_json(path)],
         eps=fraction(args.eps),
         classes=args.classes,
     )
     record["threat"] = {"norm": "Linf", "eps": fraction(args.eps), "eps_text": args.eps}
+    record["doubts"] = summarise(autoattack, hofmn, read_json(args.doubts), fraction(args.eps))
     write_json(args.out, record)
 
 

@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="JSON")
     parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
     parser.add_argument("--curves", nargs="*", type=Path, default=[], metavar="PNG")
+    parser.add_argument("--thin-ice", nargs="*", type=Path, default=[], metavar="PNG")
     parser.add_argument("--preset", default="", help="name of the run, for the page's heading")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--html", type=Path)
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.tex:
         tables.write_latex(frame, args.tex, records.names(cards))
     if args.html:
-        page.write(args.html, evaluations, cards, args.curves, args.preset)
+        page.write(args.html, evaluations, cards, args.curves, args.preset, args.thin_ice)
     if args.print:
         # a log file has no width of its own, and the default would fold the table
         width = None if sys.stdout.isatty() else 110

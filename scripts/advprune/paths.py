@@ -34,6 +34,10 @@ class Layout:
         """The evaluations of all models of one dataset and net."""
         return f"{self.root}/{{dataset}}/{{arch}}/evaluations.json"
 
+    def thin_ice(self, ending: str) -> str:
+        """A file about the distances of all models of one target, before and after pruning."""
+        return f"{self.root}/thin_ice/{{dataset}}-{{arch}}-{{target}}{ending}"
+
     def of_model(self, name: str) -> str:
         """A file in the model's folder."""
         return f"{self.model}/{name}"

@@ -8,7 +8,7 @@ the jobs whose specification changed. Pure Python without torch.
 import hashlib
 import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from advprune.config import check, load_method, split_size
@@ -16,6 +16,8 @@ from advprune.errors import UserError
 from advprune.paths import target_name
 
 STRUCTURED = ("filters", "channels", "kernels")
+# images of the sample on which the indicators of attack failure are counted, steps of their attacks
+DOUBTS = {"images": 100, "steps": 100}
 # phase in which the masked net is trained, by the stage at which a method prunes
 FINAL_PHASE = {"baseline": "finetune", "after": "finetune", "before": "train", "during": None}
 
@@ -122,6 +124,11 @@ class Protocol:
                 f"{name} is not in the grid of preset {self.config['preset']}"
             ) from None
 
+    def dense(self, model: Model) -> Model | None:
+        """The dense net of a model's dataset, net and seed; None where the grid has none."""
+        found = self._by_target.get((model.dataset, model.arch, "dense", target_name("none", "0")))
+        return found and replace(found, seed=model.seed)
+
     @staticmethod
     def identity(model: Model, seed: int) -> dict[str, Any]:
         """What the leaderboard says a row is."""
@@ -213,6 +220,17 @@ class Protocol:
         """Specification of the attack jobs on a dataset: settings and radius."""
         settings = dict(self.config["evaluation"][attack])
         return settings | {"eps": self.config["datasets"][dataset]["eps"]}
+
+    def doubts_spec(self, dataset: str) -> dict[str, Any]:
+        """Specification of the jobs that look for failed attacks, but for their seed.
+
+        They attack again with the settings that the verdicts were made with.
+        """
+        autoattack, hofmn = (self.attack_spec(dataset, name) for name in ("autoattack", "hofmn"))
+        kept = {key: autoattack[key] for key in ("eps", "batch")}
+        version = autoattack.get("version", "standard")
+        chosen = DOUBTS | self.config["evaluation"].get("doubts", {})
+        return kept | chosen | {"version": version, "fmn_steps": hofmn["steps"]}
 
     def shards(self, dataset: str, attack: str) -> int:
         """Number of shards of the test images for an attack."""

@@ -146,3 +146,20 @@ def test_a_teacher_is_a_pretrained_net():
     recipes = {p: r for p, r in method["recipes"].items() if p != "pretrain"}
     with pytest.raises(UserError, match="'pretrain' is a required property"):
         check(method | {"recipes": recipes}, "method", "hydra")
+
+
+def test_doubts_repeat_the_attacks_as_they_were_and_have_a_sample_by_default():
+    protocol = Protocol(load_config(copy.deepcopy(DEMO)))
+    expected = {"eps": "1/5", "batch": 100, "version": "standard", "fmn_steps": 100}
+    assert protocol.doubts_spec("digits") == expected | {"images": 100, "steps": 100}
+    protocol = Protocol(load_config(changed("evaluation.doubts", {"images": 7})))
+    assert protocol.doubts_spec("digits") == expected | {"images": 7, "steps": 100}
+
+
+def test_the_dense_net_of_a_model_has_its_seed():
+    protocol = Protocol(load_config(changed("seeds", [0, 1])))
+    for model in protocol.models:
+        dense = protocol.dense(model)
+        assert (dense.method, dense.structure, dense.seed) == ("dense", "none", model.seed)
+    without = Protocol(load_config(changed("grid.0.methods", ["lwm"])))
+    assert without.dense(without.models[0]) is None

@@ -16,6 +16,7 @@ from checkout import ROOT
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]
 # what is imported under another name than it is installed
+INDIRECT = {"opinions": {"numba"}}  # for an attack of foolbox, which does not ask for it
 PACKAGE = {"sklearn": "scikit-learn", "yaml": "PyYAML", "jinja2": "Jinja2"}
 
 
@@ -83,7 +84,7 @@ def test_an_environment_has_what_the_requirements_and_this_python_have(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_environment_holds_what_its_scripts_import_and_nothing_else(name):
     needed = set().union(*(third_party(script) for _, env, script in rules() if env == [name]))
-    assert set(pins(name)) == needed
+    assert set(pins(name)) == needed | INDIRECT.get(name, set())
 
 
 def test_the_pages_are_made_without_torch():

@@ -28,7 +28,7 @@ LAYERS = [
         "robust_dataset",
     },
     {"slimming", "fused", "compact"},
-    {"methods", "attacks", "evaluation"},
+    {"methods", "attacks", "evaluation", "doubts"},
     {"stopwatch", "report", "bench"},
 ]
 

@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 
 from advprune.attacks.verdicts import pack, unpack
 from advprune.errors import UserError
-from advprune.report.paired import compare, holm, markdown, sign_flip
+from advprune.report.paired import compare, holm, level_with_best, markdown, sign_flip
 from report_samples import evaluation
 
 IMAGES = 40
@@ -128,3 +128,44 @@ def test_the_tables_name_winners_in_bold_and_mark_flags():
     assert [line.split(" | ")[0] for line in lines] == ["| HYDRA", "| lwm", "| random †"]
     assert "**+50.0 (+50 to +50), 20 : 0, p < 0.001**" in lines[0]
     assert "| – |" in lines[1] and "1 : 0, p = 1.000" in lines[1] and "**" not in lines[1]
+
+
+def level(*runs):
+    return {method for _, method in level_with_best(runs)}
+
+
+def run(method, kept, seed=0, **extra):
+    return evaluation(method, seed=seed, worst=len(kept) / IMAGES, **held(*kept), **extra)
+
+
+def test_level_are_the_methods_that_the_test_cannot_tell_from_the_best():
+    """5 : 0 images have p = 0.0625; 6 : 0 have 0.031, too much for one of two comparisons."""
+    assert level(run("best", range(30)), run("five", range(25))) == {"best", "five"}
+    assert level(run("best", range(30)), run("six", range(24))) == {"best"}
+    three = [run("best", range(30)), run("six", range(24)), run("also", range(6, 30))]
+    assert level(*three) == {"best", "six", "also"}
+
+
+def test_the_best_has_the_highest_mean_and_every_seed_must_agree():
+    runs = [run("best", range(s, 30), s) for s in range(2)]
+    runs += [run("below", range(k), s) for s, k in enumerate((8, 31))]  # better in the second
+    assert level(*runs) == {"best", "below"}
+    runs += [run("far", range(k), s) for s, k in enumerate((8, 20))]
+    assert level(*runs) == {"best", "below"}
+
+
+def test_flagged_dense_and_unlike_groups_do_not_matter():
+    runs = [
+        run("flagged", range(40), status="flagged", reason="why"),
+        run("best", range(20)),
+        run("far", range(2)),
+        run("other", range(1), structure="filters"),
+        evaluation("old", worst=0.99),  # without verdicts per image
+        evaluation("dense", "none", 0.0, **held(*range(40))),
+    ]
+    assert level(*runs) == {"best", "other"}
+    assert {group[2] for group, method in level_with_best(runs) if method == "other"} == {"filters"}
+
+
+def test_methods_without_a_common_seed_are_not_told_apart():
+    assert level(run("best", range(30)), run("far", range(1), seed=1)) == {"best", "far"}

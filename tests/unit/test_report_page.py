@@ -3,10 +3,14 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from advprune.attacks.verdicts import pack
+from advprune.doubts import SHARES
 from advprune.errors import UserError
-from advprune.report import curves, page, tables
+from advprune.report import curves, page
+from advprune.report.explain import MARKS
 from report_samples import CARDS, SEVERAL, card, dense, evaluation, failed
 
 
@@ -109,19 +113,44 @@ def test_only_web_addresses_become_links():
     assert "javascript:" not in page.render(SEVERAL, bad, [], "demo")
 
 
-def test_level_with_best_means_overlapping_intervals():
-    table = tables.leaderboard(
-        [
-            dense(),
-            evaluation("best", worst=0.4),  # 35 to 47 %
-            evaluation("near", worst=0.3),  # 25 to 37 %
-            evaluation("far", worst=0.27),  # 22 to 34 %
-            evaluation("flagged", worst=0.9, status="bad"),
-            evaluation("other", sparsity=0.99, worst=0.01),
-        ]
-    ).to_dict("records")
-    found = {(group[-1], method) for group, method, _ in page.level_with_best(table)}
-    assert found == {(0.9, "best"), (0.9, "near"), (0.99, "other")}
+def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apart():
+    """The intervals of all three overlap; on the same images one is below beyond doubt."""
+    held = {"best": range(100), "near": range(2, 100), "below": range(12, 100)}
+    rows = [
+        evaluation(m, worst=len(kept) / 200, held=pack(np.isin(np.arange(200), kept)))
+        for m, kept in held.items()
+    ]
+    text = " ".join(Reader(page.render([dense(), *rows], {}, [], "")).text.split())
+    models = text[text.index("Click a heading") : text.index("Security evaluation curves")]
+    for method, marked in (("best", True), ("near", True), ("below", False), ("dense", False)):
+        row = re.search(
+            rf" {method} .*?{'unstructured' if method != 'dense' else 'none'}.*?MACs",
+            f"{models} MACs",
+        )
+        assert ("≈ best" in row[0].split("eff.")[0]) is marked, row[0]
+
+
+def test_page_marks_doubts_and_links_each_to_its_explanation():
+    doubts = dict.fromkeys(SHARES, 0.0) | {"disagreement": 0.18, "hofmn_missed": 0.175}
+    doubts |= {"missed_again": 3, "missed_before": None, "missed_after": 0.1875}
+    row = evaluation(doubts=doubts | {"marks": ["disagreement"]})
+    reader = Reader(page.render([row, evaluation(seed=1)], {}, [], ""))
+    text = " ".join(reader.text.split())
+    assert text.count("△ attacks disagree 18.0 %") == 1
+    assert "18.0 HO-FMN missed 17.5" in text and "– HO-FMN missed –" in text
+    assert "hydra, digits, resnet18, unstructured 90 %, seed 0 3 none found 0.1875" in text
+    targets = {a["href"][1:] for tag, a in reader.tags if tag == "a" and a["href"][0] == "#"}
+    places = {a["id"] for _, a in reader.tags if "id" in a}
+    assert targets <= places and "doubt-disagreement" in targets
+    assert {f"doubt-{key}" for key in MARKS} <= places
+
+
+def test_page_shows_thin_ice_where_there_is_any(figure, html):
+    assert "thin-ice" not in html
+    shown = page.render(SEVERAL, CARDS, [], "demo", [figure, figure])
+    assert shown.count('alt="Distances before and after pruning, curves"') == 2
+    assert 'href="#thin-ice"' in shown and 'id="thin-ice"' in shown
+    Reader(shown)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "evaluate"}
+EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "doubts", "evaluate", "thin_ice"}
 SUMMARIES = {"collect", "compare", "leaderboard", "curves"}
+SHARED = SUMMARIES | {"pretrain", "thin_ice"}
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def rules(planned):
 
 def methods(planned):
     """Methods whose own files are planned."""
-    return {name.split("/")[4] for rule, name in planned if rule not in SUMMARIES | {"pretrain"}}
+    return {name.split("/")[4] for rule, name in planned if rule not in SHARED}
 
 
 def test_a_finished_run_plans_nothing_even_moved(checkout):
@@ -62,19 +63,26 @@ def test_a_parameter_in_a_methods_yaml_plans_its_jobs_only(checkout):
 
 def test_a_citation_plans_the_pages_only(checkout):
     checkout.edit("config/methods/hydra.yaml", "venue: NeurIPS", "venue: NeurIPS 33")
-    assert rules(checkout.planned()) == {"leaderboard", "compare", "curves"}
+    assert rules(checkout.planned()) == {"leaderboard", "compare", "curves", "thin_ice"}
 
 
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
         ("scripts/advprune/report/page.css", {"leaderboard"}),
-        ("scripts/advprune/intervals.py", {"evaluate"} | SUMMARIES),
-        ("scripts/advprune/attacks/autoattack.py", {"autoattack", "evaluate"} | SUMMARIES),
-        ("scripts/advprune/attacks/hofmn.py", {"hofmn_tune", "hofmn", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/intervals.py", {"evaluate", "thin_ice"} | SUMMARIES),
+        (
+            "scripts/advprune/attacks/autoattack.py",
+            {"autoattack", "doubts", "evaluate"} | SUMMARIES,
+        ),
+        (
+            "scripts/advprune/attacks/hofmn.py",
+            {"hofmn_tune", "hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES,
+        ),
+        ("scripts/advprune/attacks/indicators.py", {"doubts", "evaluate"} | SUMMARIES),
         ("scripts/advprune/audit.py", {"audit", "evaluate"} | SUMMARIES),
         ("scripts/advprune/dropgrow.py", {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES),
-        ("scripts/run_hofmn.py", {"hofmn", "evaluate"} | SUMMARIES),
+        ("scripts/run_hofmn.py", {"hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES),
     ],
 )
 def test_a_library_module_plans_its_users_only(checkout, path, expected):
@@ -95,7 +103,7 @@ def test_editing_back_plans_nothing(checkout):
 def test_another_seed_plans_its_own_models_and_the_pages(checkout):
     checkout.configure(tiny_config() | {"seeds": [0, 1]})
     planned = checkout.planned()
-    assert all("/seed1" in name for rule, name in planned if rule not in SUMMARIES)
+    assert all("/seed1" in name for rule, name in planned if rule not in SHARED - {"pretrain"})
     assert {"pretrain", "prune"} <= rules(planned)
 
 
@@ -104,7 +112,7 @@ def test_a_new_sparsity_plans_its_own_models(checkout):
     config["grid"][0]["unstructured"] = [0.8, 0.9]
     checkout.configure(config)
     planned = checkout.planned()
-    assert all("-0.9/" in name for rule, name in planned if rule not in SUMMARIES)
+    assert all("-0.9/" in name for rule, name in planned if rule not in SHARED - {"pretrain"})
     assert "pretrain" not in rules(planned)
 
 
@@ -113,7 +121,8 @@ def test_attack_settings_leave_training_alone(checkout):
     config["evaluation"]["hofmn"]["steps"] = 6
     checkout.configure(config)
     # the tuning shares its specification with the attack
-    assert rules(checkout.planned()) == {"hofmn_tune", "hofmn", "evaluate"} | SUMMARIES
+    changed = {"hofmn_tune", "hofmn", "doubts", "evaluate", "thin_ice"}
+    assert rules(checkout.planned()) == changed | SUMMARIES
 
 
 def test_the_radius_plans_everything_but_the_data(checkout):

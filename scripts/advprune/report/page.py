@@ -1,7 +1,6 @@
 """The leaderboard page: one HTML file that needs neither network nor server."""
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,11 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from advprune.errors import UserError
 from advprune.report.curves import CAPTION
+from advprune.report.explain import MARKS, marked
+from advprune.report.paired import level_with_best
 from advprune.report.records import (
     ACCURACIES,
+    Group,
     Record,
     group_of,
-    groups,
     percent,
 )
 from advprune.report.tables import leaderboard
@@ -35,9 +36,10 @@ def write(
     cards: Mapping[str, Record],
     figures: Sequence[str | Path],
     preset: str,
+    thin_ice: Sequence[str | Path] = (),
 ) -> None:
     """Write the page: all models, the PNG `figures`, and the cards of the methods that were run."""
-    write_text(path, render(evaluations, cards, figures, preset))
+    write_text(path, render(evaluations, cards, figures, preset, thin_ice))
 
 
 def render(
@@ -45,6 +47,7 @@ def render(
     cards: Mapping[str, Record],
     figures: Sequence[str | Path],
     preset: str,
+    thin_ice: Sequence[str | Path] = (),
 ) -> str:
     """Return the page's HTML; equal input gives equal text."""
     environment = Environment(
@@ -57,7 +60,7 @@ def render(
     )
     environment.filters |= {"percent": percent, "quantity": quantity}
     table = leaderboard(evaluations).to_dict("records")
-    level = level_with_best(table)
+    level = level_with_best(evaluations)
     rows = [_row(row, cards.get(row["method"], {}), level) for row in table]
     for before, row in pairwise(rows):
         row["kind"] += " first" * (group_of(before) != group_of(row))
@@ -71,7 +74,10 @@ def render(
         flagged=sum(row["status"] != "ok" for row in table),
         figures=[_figure(Path(path)) for path in figures],
         caption=CAPTION,
+        thin_ice=[_figure(Path(path)) for path in thin_ice],
         fidelity=FIDELITY,
+        marks=MARKS,
+        rechecked=[row for row in rows if not pd.isna(row["missed_again"]) and row["missed_again"]],
         methods=[_method(key, cards.get(key, {})) for key in used],
     )
 
@@ -87,22 +93,7 @@ def quantity(count: Any) -> str:
     return str(count)
 
 
-def level_with_best(table: Sequence[Record]) -> set[tuple]:
-    """Find the models that the data do not tell apart from the best pruned one of their group.
-
-    Those are the models, as (group, method, seed), whose worst-case interval overlaps that of the
-    group's best. Flagged models neither lead nor count.
-    """
-    level = set()
-    for group, members in groups(table).items():
-        able = [r for r in members if r["status"] == "ok" and r["structure"] != "none"]
-        able = [r for r in able if not math.isnan(r["worst_accuracy"])]
-        bar = max(able, key=lambda r: r["worst_accuracy"])["worst_low"] if able else 0
-        level |= {(group, r["method"], r["seed"]) for r in able if r["worst_high"] >= bar}
-    return level
-
-
-def _row(row: Record, card: Record, level: set[tuple]) -> Record:
+def _row(row: Record, card: Record, level: set[tuple[Group, str]]) -> Record:
     """Add what only the page shows: the card's fields and the text that the search looks in."""
     kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
     shown = {
@@ -110,7 +101,8 @@ def _row(row: Record, card: Record, level: set[tuple]) -> Record:
         "stage": "dense" if row["structure"] == "none" else card.get("stage", ""),
         "fidelity": card.get("fidelity", ""),
         "kind": kind,
-        "level": (group_of(row), row["method"], row["seed"]) in level,
+        "level": row["status"] == "ok" and (group_of(row), row["method"]) in level,
+        "marked": marked(row),
         "removed": f"{100 * row['sparsity']:g} %",
     }
     texts = ("method", "dataset", "arch", "structure", "status", "reason", "warnings")

@@ -73,12 +73,8 @@ def compare(evaluations: Sequence[Record]) -> pd.DataFrame:
     that mean minus the reference's. A verdict needs an adjusted p-value below `LEVEL` and the same
     sign for each seed. `flagged` counts seeds whose evaluation has another status than ok.
     """
-    groups: dict[Group, dict[str, dict[int, Record]]] = {}
-    for row in records(evaluations):
-        if row["structure"] != "none":
-            seeds = groups.setdefault(group_of(row), {}).setdefault(row["method"], {})
-            seeds[row["seed"]] = row
     rows = []
+    groups = _by_method(records(evaluations))
     for (group, methods), reference in product(sorted(groups.items()), REFERENCES):
         others = sorted(m for m in methods if m != reference) if reference in methods else []
         pairs = [_pair(methods[m], methods[reference]) for m in others]
@@ -89,6 +85,39 @@ def compare(evaluations: Sequence[Record]) -> pd.DataFrame:
             names = {"method": method, "reference": reference, "p_adjusted": p}
             rows.append(setting | pair | names | {"verdict": _verdict(pair, p)})
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def level_with_best(evaluations: Sequence[Record]) -> set[tuple[Group, str]]:
+    """Find the methods that the data do not tell apart from the best pruned one of their group.
+
+    The best is the one with the highest mean in the worst case. The others of the group are tested
+    against it as in `compare`. Where two have no seed in common there is no test, and nothing that
+    tells them apart. Flagged models, and those without verdicts per image, neither lead nor count.
+    """
+    rows = [r for r in records(evaluations) if r["status"] == "ok" and "held" in r]
+    level = set()
+    for group, methods in _by_method(rows).items():
+        means = {m: fmean(r["worst_accuracy"] for r in methods[m].values()) for m in methods}
+        best = min(means, key=lambda m: (-means[m], m))
+        pairs = {m: _pair(methods[m], methods[best]) for m in sorted(methods) if m != best}
+        tested = {m: pair for m, pair in pairs.items() if pair}
+        adjusted = holm([pair["p_value"] for pair in tested.values()])
+        below = {
+            m
+            for (m, pair), p in zip(tested.items(), adjusted, strict=True)
+            if _verdict(pair, p) == "below"
+        }
+        level |= {(group, m) for m in methods if m not in below}
+    return level
+
+
+def _by_method(rows: Sequence[Record]) -> dict[Group, dict[str, dict[int, Record]]]:
+    """Pruned models by group, method and seed."""
+    found: dict[Group, dict[str, dict[int, Record]]] = {}
+    for row in rows:
+        if row["structure"] != "none":
+            found.setdefault(group_of(row), {}).setdefault(row["method"], {})[row["seed"]] = row
+    return found
 
 
 def _pair(method: Mapping[int, Record], reference: Mapping[int, Record]) -> Record | None:

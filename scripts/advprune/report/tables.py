@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from advprune.doubts import SHARES
+from advprune.report.explain import marked
 from advprune.report.records import (
     ACCURACIES,
     IDENTITY,
@@ -27,7 +29,7 @@ from advprune.report.records import (
 )
 from advprune.results import atomic, write_text
 
-COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed"]
+COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed", "missed_again"]
 TEXTS = [
     "method",
     "dataset",
@@ -38,6 +40,7 @@ TEXTS = [
     "eps_text",
     "norm",
     "warnings",
+    "doubts",
 ]
 COLUMNS = [
     *IDENTITY,
@@ -47,6 +50,9 @@ COLUMNS = [
     *("images", "eps", "eps_text", "norm", "effective_macs"),
     *("clean_low", "clean_high", "hofmn_low", "hofmn_high", "worst_low", "worst_high"),
     "warnings",
+    "doubts",
+    *SHARES,
+    *("missed_again", "missed_before", "missed_after"),
 ]
 
 
@@ -176,7 +182,7 @@ def console(frame: pd.DataFrame) -> Table:
             table.add_row(title, style="bold")
         previous = group
         fine = row["status"] == "ok"
-        mark = "! " if not fine else "? " if row["warnings"] else "  "
+        mark = "! " if not fine else "? " if row["warnings"] or row["doubts"] else "  "
         cells = [_interval(row, key) for key in ACCURACIES]
         removed = percent(row["sparsity_achieved"])
         table.add_row(
@@ -201,8 +207,8 @@ def _notes(rows: Sequence[Record]) -> list[str]:
     reasons = [
         f"! {describe(r[k] for k in IDENTITY)}: {r['status']}: {r['reason']}" for r in flagged
     ]
-    doubted = [r for r in rows if r["warnings"]]
-    doubts = [f"? {describe(r[k] for k in IDENTITY)}: {r['warnings']}" for r in doubted]
+    doubted = [(r, [*filter(None, [r["warnings"]]), *(t for _, t in marked(r))]) for r in rows]
+    doubts = [f"? {describe(r[k] for k in IDENTITY)}: {'; '.join(t)}" for r, t in doubted if t]
     return [*head, *threats, *reasons, *doubts]
 
 
