@@ -14,6 +14,7 @@ from typing import Any
 from advprune.config import check, load_method, split_size
 from advprune.errors import UserError
 from advprune.paths import target_name
+from advprune.plausible import check_config, check_override, sparsity_text
 
 STRUCTURED = ("filters", "channels", "kernels")
 # phase in which the masked net is trained, by the stage at which a method prunes
@@ -52,6 +53,7 @@ class Protocol:
     """A validated configuration with the methods it uses."""
 
     def __init__(self, config: dict[str, Any]) -> None:
+        check_config(config)
         self.config = config
         self.methods: dict[str, dict[str, Any]] = {}
         self.models = self._grid()
@@ -65,6 +67,9 @@ class Protocol:
                 unknown = set(override.get(kind, {})) - set(method[kind])
                 if unknown:
                     raise UserError(f"config: overrides.{key}: no {word} {', '.join(unknown)}")
+            check_override(
+                method["params"], override.get("params", {}), f"config: overrides.{key}.params"
+            )
             method["params"] = method["params"] | override.get("params", {})
             method["recipes"] = {
                 phase: self._recipe(phase, recipe) | override.get("recipes", {}).get(phase, {})
@@ -110,7 +115,7 @@ class Protocol:
         if structure == "none":
             return ["0"]
         kind = "structured" if structure in STRUCTURED else "unstructured"
-        return [f"{s:g}" for s in block.get(kind, [])]
+        return [sparsity_text(value, kind) for value in block.get(kind, [])]
 
     def find(self, dataset: str, arch: str, method: str, target: str) -> Model:
         """The model (with any seed) of a target folder name; a UserError if the grid has none."""

@@ -10,7 +10,7 @@ LIBRARY = ROOT / "scripts" / "advprune"
 # modules of one group may import each other as long as there is no cycle
 LAYERS = [
     {"errors", "seeds", "paths", "results", "progress", "cli", "closure", "intervals"},
-    {"data.specs", "models.names", "config", "protocol", "machine"},
+    {"data.specs", "models.names", "config", "plausible", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
     {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
     {
