@@ -23,12 +23,14 @@ if not workflow.overwrite_configfiles:
 
 try:
     PROTOCOL = Protocol(load_config(config))
+    CONFIG = PROTOCOL.config
+    PATHS = Layout(CONFIG["preset"])
+    LOGS = f"logs/{CONFIG['preset']}"
+    for folder in (PATHS.root, LOGS):
+        machine.check_folder(folder)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-CONFIG = PROTOCOL.config
-PATHS = Layout(CONFIG["preset"])
-LOGS = f"logs/{CONFIG['preset']}"
 machine.use_this_python()
 
 
