@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
-from advprune import closure, machine
+from advprune import closure, external, machine
 from advprune.config import load_config, method_file
 from advprune.data.specs import SPECS
 from advprune.errors import UserError
@@ -28,16 +28,21 @@ try:
     LOGS = f"logs/{CONFIG['preset']}"
     for folder in (PATHS.root, LOGS):
         machine.check_folder(folder)
+    external.check_files(PROTOCOL.external)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 machine.use_this_python()
 
 
+# No method has the name "-": an empty constraint would be none.
+TRAINED, EXTERNAL = ("|".join(m) or "-" for m in (PROTOCOL.methods, PROTOCOL.external))
+
+
 wildcard_constraints:
     dataset="|".join(CONFIG["datasets"]),
     arch="|".join(CONFIG["archs"]),
-    method="|".join(PROTOCOL.methods),
+    method="|".join([*PROTOCOL.methods, *PROTOCOL.external]),
     target="(none|unstructured|filters|channels|kernels)-[0-9.]+",
     recipe="[a-z]+-[0-9a-f]{8}",
     seed="[0-9]+",
@@ -131,6 +136,14 @@ def attack_spec(attack):
     return spec(
         lambda w: PROTOCOL.attack_spec(w.dataset, attack) | {"seed": int(w.seed)}
     )
+
+
+def attack_settings(wildcards):
+    """Settings of all attacks on a model."""
+    return {
+        attack: PROTOCOL.attack_spec(wildcards.dataset, attack)
+        for attack in ("autoattack", "hofmn")
+    }
 
 
 def identity(wildcards):

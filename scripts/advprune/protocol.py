@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from advprune import external
 from advprune.config import check, load_method, split_size
 from advprune.errors import UserError
 from advprune.paths import target_name
@@ -56,7 +57,10 @@ class Protocol:
         check_config(config)
         self.config = config
         self.methods: dict[str, dict[str, Any]] = {}
-        self.models = self._grid()
+        self.external = external.entries(config)
+        self.models = self._grid() + self._brought()
+        if not self.models:
+            raise UserError("config: neither grid nor external names a model")
         self._by_target = {(m.dataset, m.arch, m.method, m.target): m for m in self.models}
 
     def _method(self, key: str) -> dict[str, Any]:
@@ -96,6 +100,21 @@ class Protocol:
                     models[Model(dataset, arch, *target, seed)] = None
         return list(models)
 
+    def _brought(self) -> list[Model]:
+        """Rows of the nets that were trained elsewhere."""
+        return [
+            Model(
+                *(entry["dataset"], entry["arch"], method, entry["structure"]),
+                sparsity_text(entry["sparsity"], f"config: {method}"),
+                entry["seed"],
+            )
+            for method, entry in self.external.items()
+        ]
+
+    def external_spec(self, method: str) -> dict[str, Any]:
+        """Specification of the conversion of a net that was trained elsewhere."""
+        return external.job_spec(self.external[method], self.config)
+
     def _targets(
         self, entry: str | dict[str, list[str]], block: dict[str, Any], where: str
     ) -> list[tuple[str, str, str]]:
@@ -127,10 +146,11 @@ class Protocol:
                 f"{name} is not in the grid of preset {self.config['preset']}"
             ) from None
 
-    @staticmethod
-    def identity(model: Model, seed: int) -> dict[str, Any]:
+    def identity(self, model: Model, seed: int) -> dict[str, Any]:
         """What the leaderboard says a row is."""
-        return {
+        entry = self.external.get(model.method)
+        extra = {"name": entry["name"], "stage": "external"} if entry else {}
+        return extra | {
             "method": model.method,
             "dataset": model.dataset,
             "arch": model.arch,

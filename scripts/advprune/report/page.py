@@ -105,9 +105,12 @@ def level_with_best(table: Sequence[Record]) -> set[tuple]:
 def _row(row: Record, card: Record, level: set[tuple]) -> Record:
     """Add what only the page shows: the card's fields and the text that the search looks in."""
     kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
+    stage = card.get("stage", "")
+    if row["structure"] == "none" and stage != "external":
+        stage = "dense"
     shown = {
         "name": card.get("name", row["method"]),
-        "stage": "dense" if row["structure"] == "none" else card.get("stage", ""),
+        "stage": stage,
         "fidelity": card.get("fidelity", ""),
         "kind": kind,
         "level": (group_of(row), row["method"], row["seed"]) in level,
