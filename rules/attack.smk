@@ -104,8 +104,11 @@ rule evaluate:
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
         warnings=shards("autoattack-{shard}.warnings.json", "autoattack"),
         hofmn=shards("hofmn-{shard}.csv", "hofmn"),
+        checkpoint=PATHS.of_model("checkpoint.json"),
+        tuned=PATHS.of_model("hofmn.json"),
     output:
-        PATHS.of_model("evaluation.json"),
+        record=PATHS.of_model("evaluation.json"),
+        card=PATHS.of_model("evaluation.card.json"),
     log:
         model_log("evaluate") + ".log",
     conda:
@@ -116,7 +119,10 @@ rule evaluate:
         model=spec(identity),
         eps=lambda w: CONFIG["datasets"][w.dataset]["eps"],
         classes=lambda w: SPECS[w.dataset].classes,
+        settings=spec(attack_settings),
     shell:
         "python {input.script} --model {params.model:q} --eps {params.eps}"
         " --classes {params.classes} --audit {input.audit} --autoattack {input.autoattack}"
-        " --warnings {input.warnings} --hofmn {input.hofmn} --out {output} --log {log}"
+        " --warnings {input.warnings} --hofmn {input.hofmn} --checkpoint {input.checkpoint}"
+        " --tuned {input.tuned} --settings {params.settings:q} --out {output.record}"
+        " --card {output.card} --log {log}"
