@@ -1,6 +1,7 @@
 # Configuration, and what the rules use. The work is done by scripts/advprune.
 import json
 import os
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
