@@ -7,7 +7,6 @@ import pandas as pd
 from advprune import cli, jobs
 from advprune.attacks.autoattack import autoattack
 from advprune.attacks.verdicts import write_table
-from advprune.cards import load_checkpoint
 from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.results import write_json
@@ -25,7 +24,7 @@ def main() -> None:
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     found = autoattack(
-        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        for_attacks(job.checkpoint(args.checkpoint).net, x),
         x,
         y,
         eps=fraction(spec["eps"]),

@@ -8,7 +8,6 @@ from advprune import cli, jobs
 from advprune.attacks.fmn import fmn_in_batches
 from advprune.attacks.hofmn import Tuned
 from advprune.attacks.verdicts import write_table
-from advprune.cards import load_checkpoint
 from advprune.compact import for_attacks
 from advprune.results import read_json
 
@@ -24,7 +23,7 @@ def main() -> None:
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     found = fmn_in_batches(
-        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        for_attacks(job.checkpoint(args.checkpoint).net, x),
         x,
         y,
         steps=spec["steps"],

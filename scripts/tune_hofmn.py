@@ -4,7 +4,6 @@ from pathlib import Path
 
 from advprune import cli, jobs
 from advprune.attacks.hofmn import tune
-from advprune.cards import load_checkpoint
 from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.data.batches import to_float
@@ -22,7 +21,7 @@ def main() -> None:
     images = job.data().val.take(spec["tune_images"]).to(job.device)
     x = to_float(images.images)
     tuned = tune(
-        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        for_attacks(job.checkpoint(args.checkpoint).net, x),
         x,
         images.labels,
         trials=spec["trials"],

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from advprune import cli
-from advprune.cards import provenance, sha256
+from advprune.cards import Loaded, load_checkpoint, provenance, sha256
 from advprune.closure import code_files, digest, method_module
 from advprune.config import fraction
 from advprune.data.batches import Augment, to_float
@@ -37,6 +37,7 @@ class Job:
     spec: dict[str, Any]
     device: torch.device
     started: float = field(default_factory=time.monotonic)
+    dataset: Dataset | None = None
 
     def fingerprint(self) -> str:
         """Digest of all the job depends on: specification, input files, code."""
@@ -66,8 +67,22 @@ class Job:
         )
 
     def data(self) -> Dataset:
-        """The dataset given by `--data`."""
-        return load_dataset(self.args.data)
+        """The dataset given by `--data`, read once."""
+        if self.dataset is None:
+            self.dataset = load_dataset(self.args.data)
+        return self.dataset
+
+    def checkpoint(self, path: Path) -> Loaded:
+        """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
+        loaded, data = load_checkpoint(path, self.device), self.data()
+        found, wanted = loaded.spec.to_dict(), data.net_fields()
+        if any(found[key] != wanted[key] for key in ("classes", "channels", "size")):
+            raise UserError(f"{path}: is for other images than those of {data.name}")
+        net = {key: self.spec.get(key, found[key]) for key in ("arch", "width")}
+        if any(found[key] != net[key] for key in net):
+            is_, not_ = (f"a {n['arch']} of width {n['width']}" for n in (found, net))
+            raise UserError(f"{path}: is {is_}, not {not_}")
+        return loaded
 
     def test_shard(self, shard: int, size: int) -> tuple[range, torch.Tensor, torch.Tensor]:
         """Indexes, images [n,C,H,W] in [0,1] and labels of one shard of the test images."""
