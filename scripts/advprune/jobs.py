@@ -42,16 +42,20 @@ class Job:
     def fingerprint(self) -> str:
         """Digest of all the job depends on: specification, input files, code."""
         inputs = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
-        modules = [method_module(self.spec["method"])] if "method" in self.spec else []
-        code = digest(code_files(f"scripts/{self.args.script}", *modules))
-        content = json.dumps([self.spec, inputs, code, str(self.device)], sort_keys=True)
+        content = json.dumps([self.spec, inputs, self.code(), str(self.device)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def code(self) -> str:
+        """Digest of the library files behind the job."""
+        modules = [method_module(self.spec["method"])] if "method" in self.spec else []
+        return digest(code_files(f"scripts/{self.args.script}", *modules))
 
     def card(self, **fields: Any) -> dict[str, Any]:
         """Provenance of the job's result."""
         parents = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
         seconds = round(time.monotonic() - self.started, 1)
-        return provenance(spec=self.spec, parents=parents, seconds=seconds, **fields)
+        own = {"spec": self.spec, "parents": parents, "code": self.code(), "seconds": seconds}
+        return provenance(**own, **fields)
 
     def trainer(self, data: Dataset, seed: int, state_dir: Path) -> Trainer:
         """Training loop on the job's device."""

@@ -52,7 +52,7 @@ SCRIPTS = {
     # numbers and pages
     **each(ATTACKS | {"evaluate", "compare", "verify"}, "attacks/__init__", "attacks/verdicts"),
     **each({"evaluate"}, "evaluation", "intervals"),
-    "origin": {"evaluate", "verify"},
+    "origin": NETS | {"evaluate", "verify"},
     **each(PAGES | BY_HAND, "report/__init__", "report/records"),
     "report/tables": {"leaderboard", "compare", "verify"},
     **each({"curves", "leaderboard"}, "report/curves", "report/look"),

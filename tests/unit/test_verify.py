@@ -44,6 +44,10 @@ def tree(tmp_path):
     net(root / MODEL / "checkpoint.safetensors", 3, data=data, pruned=pruned)
     for name in COUNTED[:2]:
         (root / MODEL / name).write_text(name)
+    net_sum = sha256(root / MODEL / "checkpoint.safetensors")
+    card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(data)}}
+    card["parents"]["checkpoint"] = net_sum
+    write_json(root / MODEL / "autoattack-0.card.json", card)
     record = evaluation(held="00")
     write_json(root / MODEL / "evaluation.json", record)
     parents = {name: sha256(root / MODEL / name) for name in COUNTED}
@@ -61,7 +65,7 @@ def wrong(root):
 
 def test_an_untouched_tree_matches(tree):
     assert wrong(tree) == {}
-    assert len(list(verify(tree))) == 7
+    assert len(list(verify(tree))) == 8
 
 
 def replace(root, name):
@@ -97,6 +101,8 @@ def change(root, name):
         (remove, MODEL / "evaluation.card.json", MODEL / "evaluation.json", "no such file"),
         (replace, MODEL / "audit.json", MODEL / "evaluation.json", "another audit.json"),
         (remove, MODEL / "autoattack-0.csv", MODEL / "evaluation.json", "another autoattack-0.csv"),
+        (replace, MODEL / "autoattack-0.csv", MODEL / "autoattack-0.csv", "its card"),
+        (remove, MODEL / "checkpoint.safetensors", MODEL / "autoattack-0.csv", "another checkp"),
         (change, ARCH / "evaluations.json", "leaderboard.csv", "does not follow"),
         (change, "leaderboard.csv", "leaderboard.csv", "does not follow"),
         (replace, "comparison.csv", "comparison.csv", "does not follow"),
@@ -120,10 +126,10 @@ def test_the_script_says_so_and_fails(tree):
     command = [sys.executable, script, tree]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
-    assert "7 of 7 files match" in done.stdout
+    assert "8 of 8 files match" in done.stdout
     change(tree, "leaderboard.csv")
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "6 of 7 files match" in done.stdout
+    assert done.returncode == 1 and "7 of 8 files match" in done.stdout
     shutil.rmtree(tree)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "no results to verify" in done.stderr

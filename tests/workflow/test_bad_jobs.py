@@ -78,7 +78,8 @@ def arguments(script, good, out):
         return ["--spec", json.dumps(content)]
 
     def attack(name):
-        return [*spec(PROTOCOL.attack_spec("digits", name) | {"seed": 0}), *data, *net]
+        card = ["--card", out.with_suffix(".card")]
+        return [*spec(PROTOCOL.attack_spec("digits", name) | {"seed": 0}), *data, *net, *card]
 
     return [
         *{

@@ -83,7 +83,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | NUMBERS),
         ("scripts/advprune/evaluation.py", NUMBERS),
-        ("scripts/advprune/origin.py", NUMBERS),
+        ("scripts/advprune/origin.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare"}),
         ("scripts/advprune/report/look.py", {"curves", "leaderboard"}),

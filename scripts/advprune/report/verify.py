@@ -1,7 +1,7 @@
 """Whether a results tree still is what its provenance cards say.
 
-Checkpoints and evaluations have a card beside them with their own hash and their parents'. What is
-gathered or counted from them is gathered and counted again.
+Checkpoints, attacks and evaluations have a card beside them with their own hash and their
+parents'. What is gathered or counted from them is gathered and counted again.
 """
 
 import tempfile
@@ -24,6 +24,9 @@ def verify(root: Path) -> Iterator[tuple[Path, str]]:
     for data in sorted(root.glob("*/data.safetensors")):
         for net in _nets(data.parent):
             yield net, _problem(_checkpoint, net, data)
+        for card in sorted(data.parent.glob("*/*/*/seed*/*.card.json")):
+            if card.name != "evaluation.card.json":
+                yield _of_card(card), _problem(_attack, _of_card(card), card, data)
         for evaluation in sorted(data.parent.glob("*/*/*/seed*/evaluation.json")):
             yield evaluation, _problem(_evaluation, evaluation)
         for gathered in sorted(data.parent.glob("*/evaluations.json")):
@@ -70,6 +73,25 @@ def _candidates(role: str, net: Path, data: Path) -> list[Path]:
         return [p for p in [net.with_name("pruned.safetensors")] if p.exists()]
     arch = data.parent / net.relative_to(data.parent).parts[0]
     return sorted(arch.glob("pretrained/*/seed*.safetensors"))
+
+
+def _of_card(card: Path) -> Path:
+    """File of an attack's card: a table, or the outcome of the tuning."""
+    stem = card.name.removesuffix(".card.json")
+    table = card.with_name(f"{stem}.csv")
+    return table if table.exists() else card.with_name(f"{stem}.json")
+
+
+def _attack(path: Path, card_path: Path, data: Path) -> str:
+    card = read_json(card_path)
+    if not path.exists() or card["sha256"] != hashed(path):
+        return "is not the file that its card describes"
+    parents = {"checkpoint": path.with_name("checkpoint.safetensors"), "data": data}
+    parents["tuned"] = path.with_name("hofmn.json")
+    for role, sum_ in sorted(card["parents"].items()):
+        if not parents[role].exists() or hashed(parents[role]) != sum_:
+            return f"was made from another {role} than the one that is here"
+    return ""
 
 
 def _evaluation(path: Path) -> str:
