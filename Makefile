@@ -1,4 +1,4 @@
-# make demo · make digits · make test · make test-slurm · make bench · make docs · make lint · make clean
+# make demo · make digits · make verify · make test · make test-slurm · make bench · make docs · make lint · make clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits test test-slurm bench docs lint format clean
+.PHONY: demo digits verify test test-slurm bench docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -17,6 +17,11 @@ digits: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/digits.yaml
 	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
 	    --evaluations results/digits/*/*/evaluations.json
+
+# Hash results again and compare with their cards: make verify, or make verify RUN=results/demo
+RUN ?= $(filter-out results/reference results/downloads,$(wildcard results/*))
+verify: .venv/ready
+	$(BIN)/python scripts/verify.py $(RUN)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

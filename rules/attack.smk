@@ -14,6 +14,7 @@ rule autoattack:
     output:
         table=PATHS.of_model("autoattack-{shard}.csv"),
         warnings=PATHS.of_model("autoattack-{shard}.warnings.json"),
+        card=PATHS.of_model("autoattack-{shard}.card.json"),
     log:
         model_log("autoattack") + "-{shard}.log",
     benchmark:
@@ -32,7 +33,7 @@ rule autoattack:
     shell:
         "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
         " --shard {wildcards.shard} --threads {params.threads} --device {params.device}"
-        " --out {output.table} --warnings {output.warnings} --log {log}"
+        " --out {output.table} --warnings {output.warnings} --card {output.card} --log {log}"
 
 
 rule hofmn_tune:
@@ -43,7 +44,8 @@ rule hofmn_tune:
         data=PATHS.dataset,
         net=PATHS.of_model("checkpoint.safetensors"),
     output:
-        PATHS.of_model("hofmn.json"),
+        tuned=PATHS.of_model("hofmn.json"),
+        card=PATHS.of_model("hofmn.card.json"),
     log:
         model_log("hofmn_tune") + ".log",
     benchmark:
@@ -61,7 +63,8 @@ rule hofmn_tune:
         device=CONFIG["device"],
     shell:
         "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
-        " --threads {params.threads} --device {params.device} --out {output} --log {log}"
+        " --threads {params.threads} --device {params.device} --out {output.tuned}"
+        " --card {output.card} --log {log}"
 
 
 rule hofmn:
@@ -73,7 +76,8 @@ rule hofmn:
         net=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
     output:
-        PATHS.of_model("hofmn-{shard}.csv"),
+        table=PATHS.of_model("hofmn-{shard}.csv"),
+        card=PATHS.of_model("hofmn-{shard}.card.json"),
     log:
         model_log("hofmn") + "-{shard}.log",
     benchmark:
@@ -92,7 +96,7 @@ rule hofmn:
     shell:
         "python {input.script} --spec {params.spec:q} --data {input.data} --checkpoint {input.net}"
         " --tuned {input.tuned} --shard {wildcards.shard} --threads {params.threads}"
-        " --device {params.device} --out {output} --log {log}"
+        " --device {params.device} --out {output.table} --card {output.card} --log {log}"
 
 
 rule doubts:
@@ -171,8 +175,11 @@ rule evaluate:
         warnings=shards("autoattack-{shard}.warnings.json", "autoattack"),
         hofmn=shards("hofmn-{shard}.csv", "hofmn"),
         doubts=PATHS.of_model("doubts.json"),
+        checkpoint=PATHS.of_model("checkpoint.json"),
+        tuned=PATHS.of_model("hofmn.json"),
     output:
-        PATHS.of_model("evaluation.json"),
+        record=PATHS.of_model("evaluation.json"),
+        card=PATHS.of_model("evaluation.card.json"),
     log:
         model_log("evaluate") + ".log",
     conda:
@@ -183,8 +190,10 @@ rule evaluate:
         model=spec(identity),
         eps=lambda w: CONFIG["datasets"][w.dataset]["eps"],
         classes=lambda w: SPECS[w.dataset].classes,
+        settings=spec(attack_settings),
     shell:
         "python {input.script} --model {params.model:q} --eps {params.eps}"
         " --classes {params.classes} --audit {input.audit} --autoattack {input.autoattack}"
         " --warnings {input.warnings} --hofmn {input.hofmn} --doubts {input.doubts}"
-        " --out {output} --log {log}"
+        " --checkpoint {input.checkpoint} --tuned {input.tuned} --settings {params.settings:q}"
+        " --out {output.record} --card {output.card} --log {log}"

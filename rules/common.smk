@@ -1,6 +1,7 @@
 # Configuration, and what the rules use. The work is done by scripts/advprune.
 import json
 import os
+import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
@@ -8,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
-from advprune import closure, machine
+from advprune import closure, external, machine
 from advprune.config import load_config, method_file
 from advprune.data.specs import SPECS
 from advprune.errors import UserError
@@ -23,19 +24,26 @@ if not workflow.overwrite_configfiles:
 
 try:
     PROTOCOL = Protocol(load_config(config))
+    CONFIG = PROTOCOL.config
+    PATHS = Layout(CONFIG["preset"])
+    LOGS = f"logs/{CONFIG['preset']}"
+    for folder in (PATHS.root, LOGS):
+        machine.check_folder(folder)
+    external.check_files(PROTOCOL.external)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-CONFIG = PROTOCOL.config
-PATHS = Layout(CONFIG["preset"])
-LOGS = f"logs/{CONFIG['preset']}"
 machine.use_this_python()
+
+
+# No method has the name "-": an empty constraint would be none.
+TRAINED, EXTERNAL = ("|".join(m) or "-" for m in (PROTOCOL.methods, PROTOCOL.external))
 
 
 wildcard_constraints:
     dataset="|".join(CONFIG["datasets"]),
     arch="|".join(CONFIG["archs"]),
-    method="|".join(PROTOCOL.methods),
+    method="|".join([*PROTOCOL.methods, *PROTOCOL.external]),
     target="(none|unstructured|filters|channels|kernels)-[0-9.]+",
     recipe="[a-z]+-[0-9a-f]{8}",
     seed="[0-9]+",
@@ -129,6 +137,14 @@ def attack_spec(attack):
     return spec(
         lambda w: PROTOCOL.attack_spec(w.dataset, attack) | {"seed": int(w.seed)}
     )
+
+
+def attack_settings(wildcards):
+    """Settings of all attacks on a model."""
+    return {
+        attack: PROTOCOL.attack_spec(wildcards.dataset, attack)
+        for attack in ("autoattack", "hofmn")
+    }
 
 
 def identity(wildcards):

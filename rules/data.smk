@@ -21,7 +21,11 @@ rule dataset:
         gpu=0,
     params:
         spec=spec(lambda w: PROTOCOL.data_spec(w.dataset)),
-        data_root=f"--data-root {CONFIG['data_root']}" if CONFIG["data_root"] else "",
+        data_root=(
+            f"--data-root {shlex.quote(CONFIG['data_root'])}"
+            if CONFIG["data_root"]
+            else ""
+        ),
         cache="results/downloads",
     shell:
         "python {input.script} --spec {params.spec:q} {params.data_root} --cache {params.cache}"

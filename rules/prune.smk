@@ -16,6 +16,8 @@ rule prune:
         model_log("prune") + ".log",
     benchmark:
         model_log("prune") + ".tsv"
+    wildcard_constraints:
+        method=TRAINED,
     conda:
         environment("train")
     threads: CONFIG["threads"]
@@ -50,6 +52,8 @@ rule finetune:
         model_log("finetune") + ".log",
     benchmark:
         model_log("finetune") + ".tsv"
+    wildcard_constraints:
+        method=TRAINED,
     conda:
         environment("train")
     threads: CONFIG["threads"]

@@ -19,10 +19,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     cli.open_log(args.log)
 
-    frame = paired.compare(records.load(args.evaluations))
+    evaluations = records.load(args.evaluations)
+    frame = paired.compare(evaluations)
     write_csv(frame, args.csv)
-    names = records.names(records.load_methods(args.methods))
-    write_text(args.markdown, paired.markdown(frame, names))
+    cards = records.load_methods(args.methods) | records.external(evaluations)
+    write_text(args.markdown, paired.markdown(frame, records.names(cards)))
 
 
 if __name__ == "__main__":

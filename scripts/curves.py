@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.open_log(args.log)
 
     evaluations = records.load(args.evaluations)
-    cards = records.load_methods(args.methods)
+    cards = records.load_methods(args.methods) | records.external(evaluations)
     overview = curves.overview(evaluations, cards)
     curves.save(overview, args.overview_pdf)
     curves.save(overview, args.overview_png)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from advprune import cli, jobs
 from advprune import masks as mk
-from advprune.cards import load_checkpoint, save_checkpoint
+from advprune.cards import save_checkpoint
 from advprune.methods import base
 
 
@@ -16,8 +16,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     job = jobs.start(parser, __file__, inputs=("data", "pruned", "teacher"))
     args, spec = job.args, job.spec
-    loaded = load_checkpoint(args.pruned, job.device)
-    teacher = load_checkpoint(args.teacher, job.device).net if spec["teacher"] else None
+    loaded = job.checkpoint(args.pruned)
+    teacher = job.checkpoint(args.teacher).net if spec["teacher"] else None
     with jobs.resume_state(args.out) as state:
         task = base.task(spec, job.trainer(job.data(), spec["seed"], state), teacher)
         base.load(spec["method"]).finetune(loaded.net, loaded.masks, task)

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.open_log(args.log)
 
     evaluations = records.load(args.evaluations)
-    cards = records.load_methods(args.methods)
+    cards = records.load_methods(args.methods) | records.external(evaluations)
     frame = tables.leaderboard(evaluations)
     if args.csv:
         tables.write_csv(frame, args.csv)

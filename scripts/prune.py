@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advprune import cli, jobs
 from advprune import masks as mk
-from advprune.cards import load_checkpoint, save_checkpoint
+from advprune.cards import save_checkpoint
 from advprune.methods import base
 from advprune.models.registry import NetSpec, build
 from advprune.seeds import generator
@@ -19,7 +19,7 @@ def main() -> None:
     job = jobs.start(parser, __file__, inputs=("data", "pretrained"))
     args, spec, data = job.args, job.spec, job.data()
     if args.pretrained:
-        loaded = load_checkpoint(args.pretrained, job.device)
+        loaded = job.checkpoint(args.pretrained)
         net, net_spec = loaded.net, loaded.spec
     else:
         net_spec = NetSpec(spec["arch"], spec["width"], **data.net_fields())

@@ -7,9 +7,9 @@ import pandas as pd
 from advprune import cli, jobs
 from advprune.attacks.autoattack import autoattack
 from advprune.attacks.verdicts import write_table
-from advprune.cards import load_checkpoint
 from advprune.compact import for_attacks
 from advprune.config import fraction
+from advprune.origin import sha256
 from advprune.results import write_json
 from advprune.seeds import derive
 
@@ -21,11 +21,12 @@ def main() -> None:
     parser.add_argument("--shard", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True, help="table of verdicts")
     parser.add_argument("--warnings", type=Path, required=True, help="AutoAttack's own doubts")
-    job = jobs.start(parser, __file__)
+    parser.add_argument("--card", type=Path, required=True, help="where the numbers come from")
+    job = jobs.start(parser, __file__, inputs=("data", "checkpoint"))
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     found = autoattack(
-        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        for_attacks(job.checkpoint(args.checkpoint).net, x),
         x,
         y,
         eps=fraction(spec["eps"]),
@@ -42,6 +43,7 @@ def main() -> None:
         "broken_by": found.broken_by,
     }
     write_table(args.out, pd.DataFrame(table))
+    write_json(args.card, job.card(sha256=sha256(args.out)))
     write_json(args.warnings, found.warnings)
 
 

@@ -8,9 +8,9 @@ from advprune import cli, jobs
 from advprune.attacks.fmn import fmn_in_batches
 from advprune.attacks.hofmn import Tuned
 from advprune.attacks.verdicts import write_table
-from advprune.cards import load_checkpoint
 from advprune.compact import for_attacks
-from advprune.results import read_json
+from advprune.origin import sha256
+from advprune.results import read_json, write_json
 
 
 def main() -> None:
@@ -20,11 +20,12 @@ def main() -> None:
     parser.add_argument("--tuned", type=Path, required=True, help="configuration of the attack")
     parser.add_argument("--shard", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    parser.add_argument("--card", type=Path, required=True, help="where the numbers come from")
+    job = jobs.start(parser, __file__, inputs=("data", "checkpoint", "tuned"))
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     found = fmn_in_batches(
-        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        for_attacks(job.checkpoint(args.checkpoint).net, x),
         x,
         y,
         steps=spec["steps"],
@@ -38,6 +39,7 @@ def main() -> None:
         "distance": found.distance.double().tolist(),
     }
     write_table(args.out, pd.DataFrame(table))
+    write_json(args.card, job.card(sha256=sha256(args.out)))
 
 
 if __name__ == "__main__":

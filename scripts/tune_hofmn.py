@@ -4,10 +4,10 @@ from pathlib import Path
 
 from advprune import cli, jobs
 from advprune.attacks.hofmn import tune
-from advprune.cards import load_checkpoint
 from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.data.batches import to_float
+from advprune.origin import sha256
 from advprune.results import write_json
 from advprune.seeds import derive
 
@@ -17,12 +17,13 @@ def main() -> None:
     parser = jobs.parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    parser.add_argument("--card", type=Path, required=True, help="where the numbers come from")
+    job = jobs.start(parser, __file__, inputs=("data", "checkpoint"))
     args, spec = job.args, job.spec
     images = job.data().val.take(spec["tune_images"]).to(job.device)
     x = to_float(images.images)
     tuned = tune(
-        for_attacks(load_checkpoint(args.checkpoint, job.device).net, x),
+        for_attacks(job.checkpoint(args.checkpoint).net, x),
         x,
         images.labels,
         trials=spec["trials"],
@@ -33,6 +34,7 @@ def main() -> None:
         progress=cli.log.info,
     )
     write_json(args.out, tuned.to_dict())
+    write_json(args.card, job.card(sha256=sha256(args.out)))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,8 @@
 """Checkpoints: a plain net with its masks in one safetensors file, and a card of its origin."""
 
-import hashlib
-import os
 import platform
-import resource
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +12,7 @@ from torch import nn
 from advprune.data.tensorfile import load_tensors, save_tensors
 from advprune.errors import UserError
 from advprune.models.registry import NetSpec, build
+from advprune.origin import origin, sha256
 from advprune.results import write_json
 
 _KIND = "checkpoint-1"
@@ -85,33 +80,20 @@ def is_finite(net: nn.Module) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values())
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def provenance(**fields: Any) -> dict[str, Any]:
     """Return `fields` with what the run itself can tell: where, when and by which code.
 
     Memory is the peak of this process in MiB, `commit` is None outside a git checkout. A field
     given by the caller wins.
     """
-    commit, dirty = _git()
     gpu = torch.cuda.is_available()
     found = {
-        "python": platform.python_version(),
         "torch": torch.__version__,
-        "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if gpu else platform.machine(),
         "threads": torch.get_num_threads(),
-        "commit": commit,
-        "dirty": dirty,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "peak_memory_mib": _peak_memory(),
         "peak_gpu_memory_mib": torch.cuda.max_memory_allocated() // 2**20 if gpu else None,
     }
-    return found | fields
+    return origin("numpy") | found | fields
 
 
 def _mismatch(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
@@ -139,24 +121,3 @@ def _bad_mask(masks: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tenso
             found, wanted = tuple(mask.shape), tuple(state[name].shape)
             return f"mask {name} is {mask.dtype} {found}, not torch.bool {wanted}"
     return ""
-
-
-def _git() -> tuple[str | None, bool | None]:
-    """Return the commit of the code and whether it was changed since; (None, None) if unknown."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-
-    def ask(*words: str) -> str:
-        command = ["git", "-C", folder, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-        return done.stdout.strip()
-
-    try:
-        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain"))
-    except (OSError, subprocess.SubprocessError):
-        return None, None
-
-
-def _peak_memory() -> int:
-    """Return the peak resident memory of this process in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,16 +1,22 @@
 """What every script does around its work: errors as one line, a log, no traceback for users."""
 
 import argparse
+import errno
 import logging
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from advprune import progress
 from advprune.errors import UserError
 
 log = logging.getLogger("advprune")
+
+# What a user must mend on the machine, not we in the code.
+_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_PLACES = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 class Terminated(BaseException):
@@ -20,6 +26,8 @@ class Terminated(BaseException):
 def run(main: Callable[[], None]) -> None:
     """Call `main`; a UserError becomes one line on standard error and exit status 2.
 
+    So does a full disk, and a place where nothing can be written.
+
     SIGTERM, which clusters send before they kill, ends with status 143 and leaves no half-written
     file; a training that is started again goes on after its last finished epoch.
     """
@@ -27,15 +35,26 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        log.error("%s", error)
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _OUTSIDE + _PLACES:
+            log.exception("failed")
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        _refuse(f"{name}{error.strerror}")
     except Terminated:
         log.warning("terminated from outside; finished epochs are kept for the next attempt")
         sys.exit(128 + signal.SIGTERM)
     except Exception:
         log.exception("failed")
         raise
+
+
+def _refuse(message: str) -> NoReturn:
+    """End with one line and status 2."""
+    log.error("%s", message)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _terminate(number: int, frame: object) -> None:
@@ -62,4 +81,5 @@ def open_log(path: Path | None) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to end
     log.propagate = False

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advprune.attacks.verdicts import accuracy, pack, robust_at, worst
+from advprune.attacks.verdicts import AUTOATTACK, HOFMN, accuracy, pack, robust_at, worst
 from advprune.errors import UserError
 from advprune.intervals import wilson
 
@@ -28,6 +28,9 @@ def evaluate(
     neither attack breaks it; `held` has these verdicts image by image. The status is `flagged`,
     with the reasons, when the audit objects or when the clean accuracy cannot be told from chance.
     """
+    for name, table, kind in (("autoattack", autoattack, AUTOATTACK), ("hofmn", hofmn, HOFMN)):
+        if list(table.columns) != list(kind):
+            raise UserError(f"{name}: not its table (columns {', '.join(table.columns)})")
     if list(autoattack["index"]) != list(hofmn["index"]):
         raise UserError(f"{model}: the attacks did not see the same images")
     verdicts = {

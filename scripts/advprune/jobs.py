@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from advprune import cli
-from advprune.cards import provenance, sha256
+from advprune.cards import Loaded, load_checkpoint, provenance, sha256
 from advprune.closure import code_files, digest, method_module
 from advprune.config import fraction
 from advprune.data.batches import Augment, to_float
@@ -37,20 +37,25 @@ class Job:
     spec: dict[str, Any]
     device: torch.device
     started: float = field(default_factory=time.monotonic)
+    dataset: Dataset | None = None
 
     def fingerprint(self) -> str:
         """Digest of all the job depends on: specification, input files, code."""
         inputs = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
-        modules = [method_module(self.spec["method"])] if "method" in self.spec else []
-        code = digest(code_files(f"scripts/{self.args.script}", *modules))
-        content = json.dumps([self.spec, inputs, code, str(self.device)], sort_keys=True)
+        content = json.dumps([self.spec, inputs, self.code(), str(self.device)], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
+
+    def code(self) -> str:
+        """Digest of the library files behind the job."""
+        modules = [method_module(self.spec["method"])] if "method" in self.spec else []
+        return digest(code_files(f"scripts/{self.args.script}", *modules))
 
     def card(self, **fields: Any) -> dict[str, Any]:
         """Provenance of the job's result."""
         parents = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
         seconds = round(time.monotonic() - self.started, 1)
-        return provenance(spec=self.spec, parents=parents, seconds=seconds, **fields)
+        own = {"spec": self.spec, "parents": parents, "code": self.code(), "seconds": seconds}
+        return provenance(**own, **fields)
 
     def trainer(self, data: Dataset, seed: int, state_dir: Path) -> Trainer:
         """Training loop on the job's device."""
@@ -66,8 +71,22 @@ class Job:
         )
 
     def data(self) -> Dataset:
-        """The dataset given by `--data`."""
-        return load_dataset(self.args.data)
+        """The dataset given by `--data`, read once."""
+        if self.dataset is None:
+            self.dataset = load_dataset(self.args.data)
+        return self.dataset
+
+    def checkpoint(self, path: Path) -> Loaded:
+        """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
+        loaded, data = load_checkpoint(path, self.device), self.data()
+        found, wanted = loaded.spec.to_dict(), data.net_fields()
+        if any(found[key] != wanted[key] for key in ("classes", "channels", "size")):
+            raise UserError(f"{path}: is for other images than those of {data.name}")
+        net = {key: self.spec.get(key, found[key]) for key in ("arch", "width")}
+        if any(found[key] != net[key] for key in net):
+            is_, not_ = (f"a {n['arch']} of width {n['width']}" for n in (found, net))
+            raise UserError(f"{path}: is {is_}, not {not_}")
+        return loaded
 
     def test_shard(self, shard: int, size: int) -> tuple[range, torch.Tensor, torch.Tensor]:
         """Indexes, images [n,C,H,W] in [0,1] and labels of one shard of the test images."""

@@ -3,7 +3,9 @@
 import glob
 import os
 import sys
+from pathlib import Path
 
+from advprune.errors import UserError
 from advprune.protocol import Protocol
 
 
@@ -18,6 +20,17 @@ def use_this_python() -> None:
     An activated conda environment comes before it, so `--sdm conda` is not disturbed.
     """
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
+
+def check_folder(name: str) -> None:
+    """Refuse a folder for results or logs that cannot be made or written."""
+    place = Path(name).absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(f"{place} is not a folder, so nothing can be written to {name}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"{place} cannot be written, so nothing can be written to {name}")
 
 
 def announce(protocol: Protocol, local: bool, gpu: int) -> None:

@@ -11,9 +11,11 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from advprune import external
 from advprune.config import check, load_method, split_size
 from advprune.errors import UserError
 from advprune.paths import target_name
+from advprune.plausible import check_config, check_override, sparsity_text
 
 STRUCTURED = ("filters", "channels", "kernels")
 # images of the sample on which the indicators of attack failure are counted, steps of their attacks
@@ -54,9 +56,13 @@ class Protocol:
     """A validated configuration with the methods it uses."""
 
     def __init__(self, config: dict[str, Any]) -> None:
+        check_config(config)
         self.config = config
         self.methods: dict[str, dict[str, Any]] = {}
-        self.models = self._grid()
+        self.external = external.entries(config)
+        self.models = self._grid() + self._brought()
+        if not self.models:
+            raise UserError("config: neither grid nor external names a model")
         self._by_target = {(m.dataset, m.arch, m.method, m.target): m for m in self.models}
 
     def _method(self, key: str) -> dict[str, Any]:
@@ -67,6 +73,9 @@ class Protocol:
                 unknown = set(override.get(kind, {})) - set(method[kind])
                 if unknown:
                     raise UserError(f"config: overrides.{key}: no {word} {', '.join(unknown)}")
+            check_override(
+                method["params"], override.get("params", {}), f"config: overrides.{key}.params"
+            )
             method["params"] = method["params"] | override.get("params", {})
             method["recipes"] = {
                 phase: self._recipe(phase, recipe) | override.get("recipes", {}).get(phase, {})
@@ -93,6 +102,21 @@ class Protocol:
                     models[Model(dataset, arch, *target, seed)] = None
         return list(models)
 
+    def _brought(self) -> list[Model]:
+        """Rows of the nets that were trained elsewhere."""
+        return [
+            Model(
+                *(entry["dataset"], entry["arch"], method, entry["structure"]),
+                sparsity_text(entry["sparsity"], f"config: {method}"),
+                entry["seed"],
+            )
+            for method, entry in self.external.items()
+        ]
+
+    def external_spec(self, method: str) -> dict[str, Any]:
+        """Specification of the conversion of a net that was trained elsewhere."""
+        return external.job_spec(self.external[method], self.config)
+
     def _targets(
         self, entry: str | dict[str, list[str]], block: dict[str, Any], where: str
     ) -> list[tuple[str, str, str]]:
@@ -112,7 +136,7 @@ class Protocol:
         if structure == "none":
             return ["0"]
         kind = "structured" if structure in STRUCTURED else "unstructured"
-        return [f"{s:g}" for s in block.get(kind, [])]
+        return [sparsity_text(value, kind) for value in block.get(kind, [])]
 
     def find(self, dataset: str, arch: str, method: str, target: str) -> Model:
         """The model (with any seed) of a target folder name; a UserError if the grid has none."""
@@ -129,10 +153,11 @@ class Protocol:
         found = self._by_target.get((model.dataset, model.arch, "dense", target_name("none", "0")))
         return found and replace(found, seed=model.seed)
 
-    @staticmethod
-    def identity(model: Model, seed: int) -> dict[str, Any]:
+    def identity(self, model: Model, seed: int) -> dict[str, Any]:
         """What the leaderboard says a row is."""
-        return {
+        entry = self.external.get(model.method)
+        extra = {"name": entry["name"], "stage": "external"} if entry else {}
+        return extra | {
             "method": model.method,
             "dataset": model.dataset,
             "arch": model.arch,

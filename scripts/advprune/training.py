@@ -5,6 +5,7 @@ is carried from epoch to epoch, so a run resumed from its last finished epoch en
 an uninterrupted one.
 """
 
+import io
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -213,8 +214,10 @@ class Trainer:
             "optimizer": loop.optimizer.state_dict(),
             "hooks": [hook.state_dict() for hook in hooks],
         }
+        content = io.BytesIO()  # torch would tell of a full disk in its own words
+        torch.save(state, content)
         with atomic(self._state_file(phase)) as path:
-            torch.save(state, path)
+            path.write_bytes(content.getbuffer())
 
     def _resume(self, loop: Loop, hooks: Sequence[Hook], phase: str) -> list[dict[str, float]]:
         """Take up the phase's last finished epoch, if there is one of this very job."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from advprune import cards
+from advprune import origin
 from advprune.cards import is_finite, load_checkpoint, provenance, save_checkpoint, sha256
 from advprune.data.tensorfile import load_tensors, save_tensors
 from advprune.errors import UserError
@@ -187,7 +187,7 @@ def test_provenance_sees_commits_and_changes(tmp_path, monkeypatch):
 
     if not shutil.which("git"):
         pytest.skip("needs git")
-    monkeypatch.setattr(cards, "__file__", str(tmp_path / "cards.py"))
+    monkeypatch.setattr(origin, "__file__", str(tmp_path / "cards.py"))
     assert (provenance()["commit"], provenance()["dirty"]) == (None, None)
     (tmp_path / "cards.py").write_text("")
     git("init")

@@ -1,6 +1,7 @@
 """Bad configurations are refused with one clear line, good ones become exact job specifications."""
 
 import copy
+import math
 
 import pytest
 import yaml
@@ -18,7 +19,7 @@ def changed(path, value):
     *way, last = path.split(".")
     node = config
     for key in way:
-        node = node[int(key) if key.isdigit() else key]
+        node = node[int(key)] if key.isdigit() else node.setdefault(key, {})
     if value is None:
         del node[last]
     else:
@@ -26,6 +27,7 @@ def changed(path, value):
     return config
 
 
+EXTERNAL = {"path": "x.pt", "dataset": "digits", "arch": "resnet18", "mean": [0.3], "std": [0.4]}
 BAD = [
     ("sead", 0, "'sead' was unexpected"),
     ("seeds", None, "'seeds' is a required property"),
@@ -56,6 +58,27 @@ BAD = [
     ("budget", "publish", "budget"),
     ("budget.pretrain", {"epochs": 2, "schedule": "linear"}, "linear"),
     ("budget.pretrain", {"epochs": 2.5}, "2.5"),
+    ("budget.pretrain.lr", math.nan, "budget.pretrain.lr: nan is not a finite number"),
+    ("budget.pretrain.lr", math.inf, "inf is not a finite number"),
+    ("grid.0.unstructured", [math.nan], "grid.0.unstructured.0: nan is not a finite number"),
+    ("grid.0.unstructured", [1e-9], "1e-09: at most six digits, and not below 0.0001"),
+    ("grid.0.unstructured", [0.9000001], "0.9000001: at most six digits"),
+    ("grid", [], "neither grid nor external names a model"),
+    ("preset", "../elsewhere", "does not match"),
+    ("preset", "a" * 65, "is too long"),
+    ("datasets.digits.eps", "300/255", "datasets.digits.eps: 300/255 of images in [0, 1]"),
+    ("datasets.digits.training_attack.step", "3/2", "training_attack.step: 3/2 of images"),
+    ("datasets.digits.limits.train", 1, "limits.train: a batch needs two images"),
+    ("overrides.radmm.params", {"rho": "big"}, "rho: 'big' is text, the published value is a n"),
+    ("overrides.flyingbird.params", {"updates": [1]}, "updates: [1] is a list"),
+    ("external", {"a b": {}}, "'a b' does not match"),
+    ("external.mine", {"path": "x.pt"}, "'dataset' is a required property"),
+    ("external.mine", EXTERNAL | {"dataset": "svhn"}, "'svhn' is not described under datasets"),
+    ("external.mine", EXTERNAL | {"arch": "vgg16"}, "'vgg16' is not described under archs"),
+    ("external.mine", EXTERNAL | {"mean": [0, 0, 0]}, "mine.mean: digits has 1 channel(s)"),
+    ("external.mine", EXTERNAL | {"std": [0]}, "0 is less than or equal to the minimum of 0"),
+    ("external.mine", EXTERNAL | {"sparsity": 0.9}, "mine: structure none, sparsity 0.9"),
+    ("external.mine", EXTERNAL | {"rename": {"(": ""}}, "mine.rename: '(': missing )"),
 ]
 
 

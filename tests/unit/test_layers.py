@@ -9,10 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "scripts" / "advprune"
 # modules of one group may import each other as long as there is no cycle
 LAYERS = [
-    {"errors", "seeds", "paths", "results", "progress", "cli", "closure", "intervals"},
-    {"data.specs", "models.names", "config", "protocol", "machine"},
+    {"errors", "seeds", "paths", "results", "progress", "cli", "closure", "intervals", "origin"},
+    {"data.specs", "models.names", "config", "plausible", "external", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
-    {"objectives", "recipes", "training", "sparse", "audit", "jobs"},
+    {"objectives", "recipes", "training", "sparse", "audit", "jobs", "foreign"},
     {
         "dropgrow",
         "tickets",

@@ -38,8 +38,11 @@ class Tuned:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Tuned":
-        """Inverse of `to_dict`."""
-        return cls(FmnConfig.from_dict(values["config"]), values["trials"])
+        """Inverse of `to_dict`; anything else is a UserError."""
+        try:
+            return cls(FmnConfig.from_dict(values["config"]), values["trials"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"not the result of a tuning ({error})") from None
 
 
 def tune(

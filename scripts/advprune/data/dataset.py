@@ -144,6 +144,14 @@ def save(dataset: Dataset, path: Path) -> None:
 def load(path: Path) -> Dataset:
     """Read a dataset onto the CPU; a missing, damaged or foreign file is a `UserError`."""
     tensors, header = load_tensors(path, _KIND)
+    expected = {f"{p}/{part}" for p in SPLITS for part in ("images", "labels")}
+    lacking = (expected - tensors.keys()) | ({"name", "classes", "mean", "std"} - header.keys())
+    if lacking:
+        raise UserError(f"{path}: not a dataset of ours, lacks {', '.join(sorted(lacking))}")
+    spec = spec_of(header["name"])
+    for p in SPLITS:
+        images, labels = (tensors[f"{p}/{part}"].numpy() for part in ("images", "labels"))
+        _check(f"{path}: {p}", images, labels, spec.shape, spec.classes)
     splits = {p: Split(tensors[f"{p}/images"], tensors[f"{p}/labels"]) for p in SPLITS}
     mean, std = tuple(header["mean"]), tuple(header["std"])
     return Dataset(header["name"], **splits, classes=header["classes"], mean=mean, std=std)

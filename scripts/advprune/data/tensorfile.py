@@ -29,7 +29,10 @@ def save_tensors(
     }
     meta = {"kind": kind, "header": dict(header), "digest": _digest(plain, header)}
     with atomic(path) as temporary:
-        save_file(plain, temporary, metadata={_KEY: json.dumps(meta, sort_keys=True)})
+        try:
+            save_file(plain, temporary, metadata={_KEY: json.dumps(meta, sort_keys=True)})
+        except SafetensorError as error:  # a full disk, for one
+            raise UserError(f"{path}: cannot be written ({error})") from None
 
 
 def load_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -96,9 +96,12 @@ def quantity(count: Any) -> str:
 def _row(row: Record, card: Record, level: set[tuple[Group, str]]) -> Record:
     """Add what only the page shows: the card's fields and the text that the search looks in."""
     kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
+    stage = card.get("stage", "")
+    if row["structure"] == "none" and stage != "external":
+        stage = "dense"
     shown = {
         "name": card.get("name", row["method"]),
-        "stage": "dense" if row["structure"] == "none" else card.get("stage", ""),
+        "stage": stage,
         "fidelity": card.get("fidelity", ""),
         "kind": kind,
         "level": row["status"] == "ok" and (group_of(row), row["method"]) in level,

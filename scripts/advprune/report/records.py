@@ -67,6 +67,14 @@ def load_methods(paths: Iterable[str | Path]) -> dict[str, Record]:
     return cards
 
 
+def external(evaluations: Iterable[Record]) -> dict[str, Record]:
+    """Cards of nets that were trained elsewhere: all that is known is in their evaluations."""
+    models = [e["model"] for e in evaluations if e["model"].get("stage") == "external"]
+    return {
+        m["method"]: {"key": m["method"], "name": m["name"], "stage": "external"} for m in models
+    }
+
+
 def names(cards: Mapping[str, Record]) -> dict[str, str]:
     """Display name of every method by key."""
     return {key: card.get("name", key) for key, card in cards.items()}

@@ -1,0 +1,123 @@
+"""Whether a results tree still is what its provenance cards say.
+
+Checkpoints, attacks and evaluations have a card beside them with their own hash and their
+parents'. What is gathered or counted from them is gathered and counted again.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from advprune.errors import UserError
+from advprune.origin import sha256
+from advprune.paths import target_name
+from advprune.report import paired, records, tables
+from advprune.results import read_json
+
+hashed = cache(sha256)
+
+
+def verify(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield (file, problem) of everything below `root`; an empty problem is a file that matches."""
+    for data in sorted(root.glob("*/data.safetensors")):
+        for net in _nets(data.parent):
+            yield net, _problem(_checkpoint, net, data)
+        for card in sorted(data.parent.glob("*/*/*/seed*/*.card.json")):
+            if card.name != "evaluation.card.json":
+                yield _of_card(card), _problem(_attack, _of_card(card), card, data)
+        for evaluation in sorted(data.parent.glob("*/*/*/seed*/evaluation.json")):
+            yield evaluation, _problem(_evaluation, evaluation)
+        for gathered in sorted(data.parent.glob("*/evaluations.json")):
+            yield gathered, _problem(_gathered, gathered)
+    for name, table in (("leaderboard", tables.leaderboard), ("comparison", paired.compare)):
+        path = root / f"{name}.csv"
+        if path.exists():
+            yield path, _problem(_table, path, table)
+
+
+def _nets(folder: Path) -> list[Path]:
+    """Checkpoints of a dataset; hidden ones belong to trainings under way."""
+    found = sorted(folder.glob("*/**/*.safetensors"))
+    return [p for p in found if not any(part.startswith(".") for part in p.parts)]
+
+
+def _problem(check: Any, path: Path, *more: Any) -> str:
+    """Outcome of a check; what cannot be read is a problem like any other."""
+    try:
+        return check(path, *more)
+    except UserError as error:
+        return str(error)
+    except (KeyError, TypeError, AttributeError) as error:
+        return f"it, or its card, is not what it should be (lacks {error})"
+
+
+def _checkpoint(net: Path, data: Path) -> str:
+    card = read_json(net.with_suffix(".json"))
+    if card["sha256"] != hashed(net):
+        return "is not the file that its card describes"
+    for role, sum_ in sorted(card["parents"].items()):
+        found = _candidates(role, net, data)
+        # the source of a converted net may lie anywhere; the planning looks after it
+        if role != "source" and sum_ not in map(hashed, found):
+            return f"was made from another {role} than the one that is here"
+    return ""
+
+
+def _candidates(role: str, net: Path, data: Path) -> list[Path]:
+    """Files that may be meant by a parent's name in a card."""
+    if role == "data":
+        return [data]
+    if role == "pruned":
+        return [p for p in [net.with_name("pruned.safetensors")] if p.exists()]
+    arch = data.parent / net.relative_to(data.parent).parts[0]
+    return sorted(arch.glob("pretrained/*/seed*.safetensors"))
+
+
+def _of_card(card: Path) -> Path:
+    """File of an attack's card: a table, or the outcome of the tuning."""
+    stem = card.name.removesuffix(".card.json")
+    table = card.with_name(f"{stem}.csv")
+    return table if table.exists() else card.with_name(f"{stem}.json")
+
+
+def _attack(path: Path, card_path: Path, data: Path) -> str:
+    card = read_json(card_path)
+    if not path.exists() or card["sha256"] != hashed(path):
+        return "is not the file that its card describes"
+    parents = {"checkpoint": path.with_name("checkpoint.safetensors"), "data": data}
+    parents["tuned"] = path.with_name("hofmn.json")
+    for role, sum_ in sorted(card["parents"].items()):
+        if not parents[role].exists() or hashed(parents[role]) != sum_:
+            return f"was made from another {role} than the one that is here"
+    return ""
+
+
+def _evaluation(path: Path) -> str:
+    card = read_json(path.with_name("evaluation.card.json"))
+    if card["sha256"] != hashed(path):
+        return "is not the file that its card describes"
+    for name, sum_ in sorted(card["parents"].items()):
+        parent = path.with_name(name)
+        if not parent.exists() or hashed(parent) != sum_:
+            return f"was counted from another {name} than the one that is here"
+    return ""
+
+
+def _gathered(path: Path) -> str:
+    for evaluation in read_json(path):
+        model = evaluation["model"]
+        target = target_name(model["structure"], f"{model['sparsity']:g}")
+        own = path.parent / model["method"] / target / f"seed{model['seed']}" / "evaluation.json"
+        if read_json(own) != evaluation:
+            return f"holds something else than {own.relative_to(path.parent)}"
+    return ""
+
+
+def _table(path: Path, table: Any) -> str:
+    evaluations = records.load(sorted(path.parent.glob("*/*/evaluations.json")))
+    with tempfile.TemporaryDirectory() as folder:
+        again = Path(folder) / path.name
+        tables.write_csv(table(evaluations), again)
+        return "" if again.read_bytes() == path.read_bytes() else "does not follow from evaluations"

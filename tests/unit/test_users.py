@@ -1,0 +1,116 @@
+"""Which scripts and methods use each library module, written by hand.
+
+A job is stale when a module that its script or its method imports has changed. The dry-runs of
+tests/workflow show that the rules keep to this; here every module has its line, so that an import
+that makes half of a grid depend on something new does not come about unnoticed.
+"""
+
+import pytest
+
+from advprune import closure
+from advprune.config import known_methods
+
+TRAINING = {"pretrain", "prune", "finetune"}
+PRUNING = {"prune", "finetune"}
+TUNED = {"tune_hofmn", "run_hofmn"}
+ATTACKS = {"run_autoattack"} | TUNED
+JOBS = TRAINING | ATTACKS
+NETS = JOBS | {"audit", "external"}
+PAGES = {"leaderboard", "compare", "curves"}
+BY_HAND = {"catalogue", "verify"}  # no rule runs them
+EVERY = NETS | PAGES | BY_HAND | {"dataset", "evaluate", "collect"}
+
+
+def each(users, *modules):
+    """Modules that have the same users."""
+    return {module: users for module in modules}
+
+
+SCRIPTS = {
+    **each(EVERY, "__init__", "cli", "errors", "progress", "results"),
+    # data and nets
+    "data/__init__": NETS | {"dataset", "evaluate"},
+    "data/specs": NETS - {"audit"} | {"dataset", "evaluate"},
+    "data/tensorfile": NETS | {"dataset"},
+    "data/dataset": JOBS | {"dataset"},
+    **each({"dataset"}, "data/digits", "data/prepare", "data/torchvision_sets"),
+    **each(NETS | {"evaluate"}, "models/__init__", "models/names"),
+    **each(NETS, "cards", "models/normalize", "models/registry"),
+    **each(NETS, "models/resnet", "models/vgg"),
+    "models/frozen": JOBS | {"audit"},
+    **each(PRUNING | {"audit"}, "masks", "models/graph"),
+    "foreign": {"external"},
+    # jobs
+    "config": JOBS | {"evaluate"},
+    **each(JOBS, "closure", "data/batches", "jobs", "objectives", "recipes"),
+    **each(JOBS, "seeds", "training"),
+    **each(PRUNING, "methods/__init__", "methods/base", "sparse"),
+    **each(ATTACKS, "attacks/boundary", "compact", "fused", "slimming"),
+    **each({"run_autoattack"}, "attacks/autoattack", "attacks/fab", "attacks/square"),
+    **each(TUNED, "attacks/fmn", "attacks/hofmn"),
+    "audit": {"audit"},
+    # numbers and pages
+    **each(ATTACKS | {"evaluate", "compare", "verify"}, "attacks/__init__", "attacks/verdicts"),
+    **each({"evaluate"}, "evaluation", "intervals"),
+    "origin": NETS | {"evaluate", "verify"},
+    **each(PAGES | BY_HAND, "report/__init__", "report/records"),
+    "report/tables": {"leaderboard", "compare", "verify"},
+    **each({"curves", "leaderboard"}, "report/curves", "report/look"),
+    "report/paired": {"compare", "verify"},
+    "report/page": {"leaderboard"},
+    "report/catalogue": {"catalogue"},
+    **each({"verify"}, "report/verify", "paths"),
+    # what only the planning uses: a change of theirs shows in the jobs' specifications, or nowhere
+    **each(set(), "external", "machine", "plausible", "protocol"),
+}
+METHODS = {
+    "ddpg": {"heracles"},
+    "distill": {"deadwooding", "pwoa"},
+    "dropgrow": {"bcsp", "dnr", "flyingbird", "flyingbird_plus"},
+    "kfac": {"mad"},
+    "noise": {"luo23"},
+    "rates": {"harp", "heracles"},
+    "ratesearch": {"heracles"},
+    "reparam": {"intrain", "rst", "twinrep"},
+    "robust_dataset": {"rfp"},
+    "rounds": {"lottery", "sehwag19"},
+    "saliency": {"fre", "fsrp", "luo23", "mrs", "obd", "rfp", "snip", "taylor"},
+    "tickets": {"awt", "cosentino19", "li20", "lottery", "sehwag19", "snip", "wang20"},
+    **{f"methods/{key}": {key} for key in known_methods()},
+}
+
+LIBRARY = closure.SCRIPTS / closure.PACKAGE
+MODULES = sorted(str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.py"))
+NAMES = sorted(p.stem for p in closure.SCRIPTS.glob("*.py"))
+
+
+def users(files):
+    """Modules of the library among files, named as in the tables."""
+    return {str(p.relative_to(LIBRARY).with_suffix("")) for p in files}
+
+
+@pytest.fixture(scope="module")
+def by_script():
+    return {name: users(closure.code_files(f"scripts/{name}.py")) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def by_method(by_script):
+    shared = by_script["prune"] | by_script["finetune"]
+    return {
+        key: users(closure.code_files("scripts/prune.py", closure.method_module(key))) - shared
+        for key in known_methods()
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_has_exactly_the_users_of_the_table(module, by_script, by_method):
+    assert (module in SCRIPTS) != (module in METHODS), f"{module} must be in one of the tables"
+    found = {name for name, modules in by_script.items() if module in modules}
+    assert found == SCRIPTS.get(module, set())
+    found = {key for key, modules in by_method.items() if module in modules}
+    assert found == METHODS.get(module, set())
+
+
+def test_the_tables_name_no_module_that_is_gone():
+    assert SCRIPTS.keys() | METHODS.keys() == set(MODULES)

@@ -1,0 +1,95 @@
+"""Configurations that cannot run, and places that cannot be written, as a user meets them."""
+
+import shutil
+import subprocess
+
+import pytest
+import yaml
+
+from checkout import Checkout, tiny_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad config")]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    checkout = Checkout(tmp_path_factory.mktemp("bad") / "repo", tiny_config())
+    (checkout.folder / "results/tiny").mkdir(parents=True)
+    (checkout.folder / "results/tiny/leaderboard.csv").write_text("made before")
+    return checkout
+
+
+def tiny(**changes):
+    return yaml.safe_dump(tiny_config() | changes)
+
+
+# Snakemake reads the file and sees no more than that it is no configuration; the rest is ours.
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds: [1,\npreset: }", "not valid JSON or YAML"),
+        ("- 1\n- 2\n", "with keys at top level"),
+        ("", "with keys at top level"),
+        ("!!python/object/apply:os.mkdir [never]\n", "not valid JSON or YAML"),
+        ("preset: tiny\n", "'seeds' is a required property"),
+        (tiny().replace("eps: 1/2", "eps: 0.031"), "eps: 0.031 is not of type 'string'"),
+        (tiny().replace("- 0.8", "- .nan"), "nan is not a finite number"),
+        (tiny(grid=[]), "neither grid nor external names a model"),
+        (tiny(seeds="all"), "seeds: 'all' is not of type 'array'"),
+        (tiny(data_root=7), "data_root: 7 is not of type"),
+        (tiny(overrides={"radmm": {"params": {"rho": "big"}}}), "'big' is text"),
+        (
+            tiny(external={"mine": {"path": "no.pt", "dataset": "digits", "arch": "resnet18"}}),
+            "external.mine: 'mean' is a required property",
+        ),
+        (
+            tiny(
+                external={
+                    "mine": {
+                        "path": "no.pt",
+                        "dataset": "digits",
+                        "arch": "resnet18",
+                        "mean": [0],
+                        "std": [1],
+                    }
+                }
+            ),
+            "external.mine.path: no.pt: no such file",
+        ),
+    ],
+)
+def test_it_is_refused_in_one_line_before_anything_runs(checkout, text, message):
+    (checkout.folder / "tiny.yaml").write_text(text)
+    done = checkout.snakemake("--cores", "1", check=False)
+    assert done.returncode and message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert sum(message in line for line in done.stderr.splitlines()) == 1
+    made = [p for p in (checkout.folder / "results").rglob("*") if p.is_file()]
+    assert [p.read_text() for p in made] == ["made before"]
+    assert not (checkout.folder / "never").exists()
+
+
+def refused(checkout, message):
+    done = checkout.snakemake("--cores", "1", check=False)
+    assert done.returncode and "Traceback" not in done.stderr + done.stdout
+    assert message in done.stderr and "nothing can be written to results/tiny" in done.stderr
+
+
+def test_a_file_in_place_of_the_results(tmp_path):
+    checkout = Checkout(tmp_path / "repo", tiny_config())
+    (checkout.folder / "results").write_text("made before")
+    refused(checkout, "results is not a folder")
+    assert (checkout.folder / "results").read_text() == "made before"
+
+
+def test_results_on_a_read_only_disk(tmp_path):
+    checkout = Checkout(tmp_path / "repo", tiny_config())
+    results = checkout.folder / "results"
+    results.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "none", str(results)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        refused(checkout, "results cannot be written")
+    finally:
+        subprocess.run(["umount", str(results)], check=True)

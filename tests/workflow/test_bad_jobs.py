@@ -1,0 +1,394 @@
+"""Jobs given files that are damaged, swapped or dangerous: one line, status 2, nothing overwritten.
+
+Every case runs one script of the workflow with one bad argument among good ones.
+"""
+
+import json
+import logging
+import os
+import resource
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from advprune import progress
+from advprune.attacks.verdicts import write_table
+from advprune.cards import save_checkpoint
+from advprune.config import load_config
+from advprune.data import dataset, prepare
+from advprune.data.tensorfile import save_tensors
+from advprune.models.registry import NetSpec, build
+from advprune.protocol import Protocol
+from advprune.results import write_json
+from checkout import ROOT, tiny_config
+from report_samples import evaluation
+
+PROTOCOL = Protocol(load_config(tiny_config()))
+LWM = next(m for m in PROTOCOL.models if (m.method, m.structure) == ("lwm", "filters"))
+MODEL = PROTOCOL.identity(LWM, 0)
+FOREIGN = {"dataset": "digits", "arch": "resnet18", "width": 4, "mean": [0.3], "std": [0.4]}
+OLD = "made before"
+
+
+class Code:
+    """An object whose unpickling runs code."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("this-must-never-exist",))
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """One good file for every argument of every script."""
+    folder = tmp_path_factory.mktemp("good")
+    limits = tiny_config()["datasets"]["digits"]["limits"]
+    data = prepare.prepare("digits", data_root=None, cache=folder, limits=limits)
+    dataset.save(data, folder / "data.safetensors")
+    spec = NetSpec("resnet18", 4, **data.net_fields())
+    save_checkpoint(folder / "net.safetensors", build(spec), spec)
+    state = {k: t for k, t in build(spec).state_dict().items() if "normalize" not in k}
+    torch.save({"state_dict": state}, folder / "theirs.pt")
+    verdicts = {"index": range(10), "label": 0, "clean_correct": True}
+    autoattack = pd.DataFrame(verdicts | {"robust": True, "broken_by": ""})
+    write_table(folder / "autoattack.csv", autoattack)
+    write_table(folder / "hofmn.csv", pd.DataFrame(verdicts | {"distance": 0.3}))
+    config = {"loss": "LL", "optimizer": "SGD", "schedule": "cosine", "step_size": 1.0}
+    write_json(folder / "tuned.json", {"config": config, "trials": []})
+    write_json(folder / "warnings.json", [])
+    write_json(folder / "audit.json", {"reasons": [], "layers": {}})
+    write_json(folder / "evaluation.json", evaluation())
+    write_json(folder / "card.json", {"sha256": "0", "parents": {}})
+    return folder
+
+
+def arguments(script, good, out):
+    """A command line on which a script succeeds."""
+    data = ["--data", good / "data.safetensors"]
+    net = ["--checkpoint", good / "net.safetensors"]
+
+    def spec(content):
+        return ["--spec", json.dumps(content)]
+
+    def attack(name):
+        card = ["--card", out.with_suffix(".card")]
+        return [*spec(PROTOCOL.attack_spec("digits", name) | {"seed": 0}), *data, *net, *card]
+
+    return [
+        *{
+            "dataset": lambda: [*spec(PROTOCOL.data_spec("digits")), "--cache", out.parent],
+            "pretrain": lambda: [
+                *spec(PROTOCOL.pretrain_spec("digits", "resnet18", "lwm")),
+                *(*data, "--seed", "0"),
+            ],
+            "prune": lambda: [
+                *spec(PROTOCOL.prune_spec(LWM, 0)),
+                *(*data, "--pretrained", good / "net.safetensors"),
+            ],
+            "finetune": lambda: [
+                *spec(PROTOCOL.finetune_spec(LWM, 0)),
+                *(*data, "--pruned", good / "net.safetensors"),
+            ],
+            "audit": lambda: [*net, "--structure", "filters", "--sparsity", "0.5"],
+            "run_autoattack": lambda: [
+                *attack("autoattack"),
+                *("--shard", "0", "--warnings", out.with_suffix(".w")),
+            ],
+            "tune_hofmn": lambda: attack("hofmn"),
+            "run_hofmn": lambda: [*attack("hofmn"), "--shard", "0", "--tuned", good / "tuned.json"],
+            "external": lambda: [*spec(FOREIGN | {"rename": {}}), "--source", good / "theirs.pt"],
+            "evaluate": lambda: [
+                *("--model", json.dumps(MODEL), "--eps", "1/2", "--classes", "10"),
+                *("--settings", "{}", "--audit", good / "audit.json"),
+                *("--autoattack", good / "autoattack.csv", "--warnings", good / "warnings.json"),
+                *("--hofmn", good / "hofmn.csv", "--checkpoint", good / "card.json"),
+                *("--tuned", good / "tuned.json", "--card", out.with_suffix(".card")),
+            ],
+            "collect": lambda: ["--evaluations", good / "evaluation.json"],
+            "leaderboard": lambda: ["--evaluations", good / "evaluation.json"],
+            "compare": lambda: ["--evaluations", good / "evaluation.json"],
+        }[script](),
+        *{
+            "leaderboard": ["--csv", out, "--tex", out.with_suffix(".tex")],
+            "compare": ["--csv", out, "--markdown", out.with_suffix(".md")],
+        }.get(script, ["--out", out]),
+    ]
+
+
+# what is wrong with a file
+
+
+def truncated(path, was):
+    path.write_bytes(was.read_bytes()[: was.stat().st_size // 2])
+
+
+def one_bit(path, was):
+    content = bytearray(was.read_bytes())
+    content[len(content) * 2 // 3] ^= 4
+    path.write_bytes(content)
+
+
+def empty(path, was):
+    path.write_bytes(b"")
+
+
+def text(path, was):
+    path.write_text("these are not the bytes\n")
+
+
+def missing(path, was):
+    pass
+
+
+def folder(path, was):
+    path.mkdir()
+
+
+def runs_code(path, was):
+    torch.save({"state_dict": Code()}, path)
+
+
+def dataset_of(name, channels, size, **header):
+    def make(path, was):
+        images = np.arange(6 * channels * size * size, dtype=np.uint8)
+        split = {
+            "images": torch.from_numpy(images.reshape(6, channels, size, size)),
+            "labels": torch.arange(6),
+        }
+        tensors = {f"{p}/{k}": t for p in dataset.SPLITS for k, t in split.items()}
+        moments = {"mean": [0.5] * channels, "std": [0.2] * channels}
+        meta = {"name": name, "classes": 10} | moments | header
+        save_tensors(path, "dataset-1", tensors, meta)
+
+    return make
+
+
+def without_splits(path, was):
+    save_tensors(path, "dataset-1", {"x": torch.ones(1)}, {"name": "digits"})
+
+
+def net_of(arch="resnet18", width=4, channels=1, size=8, classes=10):
+    def make(path, was):
+        moments = ((0.5,) * channels, (0.2,) * channels)
+        spec = NetSpec(arch, width, classes, channels, size, *moments)
+        save_checkpoint(path, build(spec), spec)
+
+    return make
+
+
+def good_one(name):
+    def make(path, was):
+        path.write_bytes((was.parent / name).read_bytes())
+
+    return make
+
+
+def content(value):
+    def make(path, was):
+        write_json(path, value)
+
+    return make
+
+
+def lines(change):
+    def make(path, was):
+        path.write_text("".join(change(was.read_text().splitlines(keepends=True))))
+
+    return make
+
+
+def state(value):
+    def make(path, was):
+        torch.save(value, path)
+
+    return make
+
+
+CASES = [
+    # datasets
+    ("pretrain", "data", truncated, "damaged"),
+    ("pretrain", "data", one_bit, "damaged"),
+    ("pretrain", "data", empty, "damaged"),
+    ("pretrain", "data", text, "damaged"),
+    ("pretrain", "data", missing, "no such file"),
+    ("pretrain", "data", folder, "damaged"),
+    ("pretrain", "data", runs_code, "damaged"),
+    ("pretrain", "data", good_one("net.safetensors"), "not a file of kind 'dataset-1'"),
+    ("pretrain", "data", without_splits, "train/images"),
+    ("pretrain", "data", dataset_of("mnist", 1, 8), "mnist"),
+    ("prune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
+    ("finetune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
+    ("run_autoattack", "data", dataset_of("cifar10", 3, 32), "is for other images"),
+    ("tune_hofmn", "data", one_bit, "damaged"),
+    # checkpoints
+    ("prune", "pretrained", truncated, "damaged"),
+    ("prune", "pretrained", one_bit, "damaged"),
+    ("prune", "pretrained", missing, "no such file"),
+    ("prune", "pretrained", runs_code, "not a safetensors file"),
+    ("prune", "pretrained", good_one("data.safetensors"), "not a file of kind 'checkpoint-1'"),
+    ("prune", "pretrained", net_of("vgg16"), "is a vgg16"),
+    ("prune", "pretrained", net_of(width=8), "of width 8"),
+    ("finetune", "pruned", net_of("vgg16"), "is a vgg16"),
+    ("finetune", "pruned", text, "damaged"),
+    ("audit", "checkpoint", truncated, "damaged"),
+    ("audit", "checkpoint", folder, "damaged"),
+    ("audit", "checkpoint", runs_code, "not a safetensors file"),
+    ("run_autoattack", "checkpoint", one_bit, "damaged"),
+    ("run_autoattack", "checkpoint", net_of(channels=3, size=32), "is for other images"),
+    ("run_autoattack", "checkpoint", net_of(classes=7), "is for other images"),
+    ("tune_hofmn", "checkpoint", net_of(channels=3, size=32), "is for other images"),
+    ("run_hofmn", "checkpoint", empty, "damaged"),
+    ("run_hofmn", "tuned", text, "not valid JSON"),
+    ("run_hofmn", "tuned", content({"config": {"loss": "LL"}}), "trials"),
+    ("run_hofmn", "tuned", content([1]), "not the result of a tuning"),
+    # nets that were trained elsewhere
+    ("external", "source", truncated, "damaged"),
+    ("external", "source", empty, "damaged"),
+    ("external", "source", text, "damaged"),
+    ("external", "source", folder, "damaged"),
+    ("external", "source", runs_code, "more than tensors"),
+    ("external", "source", state({"epoch": 3}), "holds no state_dict"),
+    ("external", "source", state(build(NetSpec("vgg16", 4, 10, 1, 8, (0.3,), (0.4,)))), "tensors"),
+    ("external", "source", state({"fc.weight": torch.ones(10, 32)}), "Missing key"),
+    # verdicts and records
+    ("evaluate", "autoattack", truncated, "did not see the same images"),
+    ("evaluate", "autoattack", good_one("hofmn.csv"), "autoattack: not its table"),
+    ("evaluate", "autoattack", empty, "damaged"),
+    ("evaluate", "autoattack", lines(lambda t: t[:4] + t[5:]), "sample 3 is missing"),
+    ("evaluate", "autoattack", lines(lambda t: [*t, t[-1]]), "sample 9 appears twice"),
+    ("evaluate", "hofmn", lines(lambda t: t[:-1]), "did not see the same images"),
+    ("evaluate", "hofmn", runs_code, "damaged"),
+    ("evaluate", "audit", truncated, "not valid JSON"),
+    ("evaluate", "audit", content([]), "not an audit"),
+    ("evaluate", "audit", content({}), "not an audit"),
+    ("evaluate", "warnings", content({"a": 1}), "not a list of warnings"),
+    ("evaluate", "checkpoint", content([]), "not a checkpoint's card"),
+    ("evaluate", "eps", "0.3.1", "0.3.1: not a fraction"),
+    ("collect", "evaluations", truncated, "not valid JSON"),
+    ("leaderboard", "evaluations", content([]), "no evaluations"),
+    ("leaderboard", "evaluations", content({"model": 5}), "not an evaluation"),
+    ("leaderboard", "evaluations", content([evaluation()] * 2), "already given"),
+    ("leaderboard", "evaluations", runs_code, "not valid JSON"),
+    ("leaderboard", "methods", text, "not a method card"),
+    ("compare", "evaluations", content([evaluation("random"), evaluation()]), "no verdicts"),
+]
+
+
+def name_of(case):
+    script, argument, damage, _ = case
+    return f"{script}-{argument}-{damage if isinstance(damage, str) else damage.__name__}"
+
+
+@pytest.fixture
+def run(good, monkeypatch, capsys, tmp_path):
+    """Run a script of the workflow as a job would, but in this process; returns its error."""
+    log = logging.getLogger("advprune")
+    handler, handlers = signal.getsignal(signal.SIGTERM), list(log.handlers)
+    threads = torch.get_num_threads()
+
+    def run(script, *options):
+        out = tmp_path / "out" / "result.csv"
+        argv = [*arguments(script, good, out), *options, "--log", tmp_path / "job.log"]
+        monkeypatch.setattr(sys, "argv", [script, *map(str, argv)])
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
+        assert end.value.code == 2
+        return capsys.readouterr().err
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+    log.handlers[:] = handlers
+    progress.send_to(None)
+    torch.set_num_threads(threads)
+
+
+def files(place):
+    """Everything below a folder with its bytes, but for the folders of resume files."""
+    return {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_bad_input_is_one_line_and_overwrites_nothing(case, good, run, tmp_path):
+    script, argument, damage, message = case
+    (tmp_path / "out").mkdir()
+    for suffix in (".csv", ".w", ".card", ".tex", ".md", ".json"):
+        (tmp_path / "out" / "result").with_suffix(suffix).write_text(OLD)
+    value = damage
+    if not isinstance(damage, str):
+        listed = [*map(str, arguments(script, good, tmp_path / "out/result.csv"))]
+        flag = f"--{argument}"
+        was = Path(listed[listed.index(flag) + 1]) if flag in listed else good / "data.safetensors"
+        value = tmp_path / f"bad{was.suffix}"
+        damage(value, was)
+    before = files(tmp_path)
+    error = run(script, f"--{argument}", value)
+    assert error.startswith("error: ") and error.count("\n") == 1, error
+    assert message in error and "Traceback" not in (tmp_path / "job.log").read_text()
+    after = files(tmp_path)
+    assert {p: b for p, b in after.items() if p.name != "job.log"} == before
+    assert not (tmp_path / "this-must-never-exist").exists()
+
+
+@pytest.mark.parametrize("script", ["dataset", "external", "evaluate", "collect", "leaderboard"])
+def test_a_place_that_cannot_be_written_is_one_line(script, run, tmp_path):
+    (tmp_path / "file").write_text(OLD)
+    flag = "--csv" if script == "leaderboard" else "--out"
+    (tmp_path / "out").mkdir()
+    error = run(script, flag, tmp_path / "file" / "result.csv")
+    assert error.startswith("error: ") and error.count("\n") == 1 and "file: " in error
+    assert (tmp_path / "file").read_text() == OLD
+
+
+def without_room(script, good, out, log, room=None):
+    """Run a script in a process of its own that may write files of `room` bytes at most."""
+    command = [sys.executable, ROOT / "scripts" / f"{script}.py", *arguments(script, good, out)]
+
+    def restrict():
+        if room is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    return subprocess.run(
+        [*map(str, command), "--log", str(log)],
+        cwd=out.parent,
+        preexec_fn=restrict,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [100, 1000])
+@pytest.mark.parametrize("script", ["dataset", "prune", "external", "evaluate", "collect"])
+def test_a_full_disk_is_one_line(script, room, good, tmp_path):
+    out = tmp_path / "result.csv"
+    out.write_text(OLD)
+    done = without_room(script, good, out, tmp_path / "job.log", room)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr and out.read_text() == OLD
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.stat().st_size > room]
+
+
+@pytest.mark.slow
+def test_a_really_full_disk_is_one_line(good, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no tmpfs can be mounted here")
+    try:
+        done = without_room("dataset", good, disk / "data.safetensors", disk / "job.log")
+        left = [p for p in disk.iterdir() if p.name != "job.log"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 2 and "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1 and not left

@@ -1,0 +1,39 @@
+"""Jobs and Snakemake itself are killed at random moments; what is run again ends the same."""
+
+import pytest
+
+from advprune.results import write_text
+from checkout import Checkout, tiny_config
+from killing import broken, disturb
+
+# one worker: the finished run is made once and shared
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+KILLS = 6  # fifty of them on the demo: tests/killing.py by hand
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):
+    config = tiny_config()
+    config["grid"][0]["methods"] = [{"lwm": ["filters"]}]
+    repo = Checkout(tmp_path / "repo", config).folder
+    hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240901, longest=20)
+    assert {"snakemake"} < set(hit), hit
+    model = "digits/resnet18/lwm/filters-0.5/seed0"
+    for name in ("checkpoint.safetensors", "hofmn.json", "evaluation.json"):
+        ours, theirs = (f / "results/tiny" / model / name for f in (repo, finished.folder))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    ours, theirs = (
+        (f / "results/tiny/leaderboard.csv").read_text().splitlines()
+        for f in (repo, finished.folder)
+    )
+    assert ours == [theirs[0], *(line for line in theirs if line.startswith("lwm,"))]
+    assert not broken(repo / "results")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", '{"half": '), ("b.csv", "index,la"), ("c.safetensors", "half")]
+)
+def test_half_a_file_would_be_noticed(name, text, tmp_path):
+    write_text(tmp_path / "whole.json", "{}\n")
+    assert not broken(tmp_path)
+    (tmp_path / name).write_text(text)
+    assert broken(tmp_path) == [str(tmp_path / name)]

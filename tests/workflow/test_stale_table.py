@@ -1,0 +1,223 @@
+"""A table of changes and the exact rules that each makes stale, over dry-runs.
+
+The results are pretended: a plan depends on what Snakemake recorded, not on what the files hold.
+Which modules each script uses is told in tests/unit/test_users.py; here each kind has one line.
+"""
+
+import os
+import shutil
+import sys
+
+import pytest
+
+from checkout import ROOT, Checkout, tiny_config
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
+PAGES = {"leaderboard", "compare", "curves"}
+NUMBERS = {"evaluate", "collect"} | PAGES
+TUNED = {"hofmn_tune", "hofmn"} | NUMBERS
+ATTACKED = {"autoattack"} | TUNED
+AUDITED = ATTACKED | {"audit"}
+FINETUNED = AUDITED | {"finetune"}
+PRUNED = FINETUNED | {"prune"}
+TRAINED = PRUNED | {"pretrain"}
+EVERYTHING = TRAINED | {"dataset"}
+
+
+@pytest.fixture(scope="module")
+def pretended(tmp_path_factory):
+    checkout = Checkout(tmp_path_factory.mktemp("stale") / "repo", tiny_config())
+    checkout.pretend()
+    return checkout
+
+
+@pytest.fixture
+def checkout(pretended):
+    """The checkout itself, put back afterwards: its code and configuration, not its results."""
+    yield pretended
+    for part in ("scripts", "envs", "config", "workflow", "rules"):
+        shutil.rmtree(pretended.folder / part)
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / part, pretended.folder / part, ignore=ignored)
+    pretended.configure(tiny_config())
+
+
+def rules(planned):
+    return {rule for rule, _ in planned}
+
+
+def test_pretended_results_plan_nothing(checkout):
+    assert checkout.planned() == set()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        # every script
+        ("scripts/dataset.py", EVERYTHING),
+        ("scripts/pretrain.py", TRAINED),
+        ("scripts/prune.py", PRUNED),
+        ("scripts/finetune.py", FINETUNED),
+        ("scripts/audit.py", {"audit"} | NUMBERS),
+        ("scripts/run_autoattack.py", {"autoattack"} | NUMBERS),
+        ("scripts/tune_hofmn.py", TUNED),
+        ("scripts/run_hofmn.py", {"hofmn"} | NUMBERS),
+        ("scripts/evaluate.py", NUMBERS),
+        ("scripts/collect.py", {"collect"} | PAGES),
+        ("scripts/compare.py", {"compare"}),
+        ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
+        ("scripts/leaderboard.py", {"leaderboard"}),
+        ("scripts/external.py", set()),
+        ("scripts/catalogue.py", set()),
+        ("scripts/verify.py", set()),
+        # one module of each kind
+        ("scripts/advprune/results.py", EVERYTHING),
+        ("scripts/advprune/data/prepare.py", EVERYTHING),
+        ("scripts/advprune/models/resnet.py", TRAINED),
+        ("scripts/advprune/training.py", TRAINED),
+        ("scripts/advprune/masks.py", PRUNED),
+        ("scripts/advprune/methods/base.py", PRUNED),
+        ("scripts/advprune/methods/lwm.py", PRUNED),
+        ("scripts/advprune/methods/awt.py", set()),  # not in this grid
+        ("scripts/advprune/compact.py", ATTACKED),
+        ("scripts/advprune/attacks/fmn.py", TUNED),
+        ("scripts/advprune/attacks/square.py", {"autoattack"} | NUMBERS),
+        ("scripts/advprune/evaluation.py", NUMBERS),
+        ("scripts/advprune/origin.py", TRAINED),
+        ("scripts/advprune/report/records.py", PAGES),
+        ("scripts/advprune/report/paired.py", {"compare"}),
+        ("scripts/advprune/report/look.py", {"curves", "leaderboard"}),
+        ("scripts/advprune/report/page.py", {"leaderboard"}),
+        ("scripts/advprune/protocol.py", set()),
+        ("scripts/advprune/machine.py", set()),
+        ("scripts/advprune/foreign.py", set()),
+        # an environment counts where environments are used
+        ("envs/train.yaml", set()),
+        ("config/methods/awt.yaml", set()),
+        ("config/config.yaml", set()),
+        ("workflow/profiles/default/config.yaml", set()),
+    ],
+)
+def test_a_comment_in_a_file_plans_its_users_only(checkout, path, expected):
+    checkout.append(path)
+    assert rules(checkout.planned()) == expected
+
+
+def put(config, place, value):
+    *way, last = place.split(".")
+    for key in way:
+        config = config[int(key) if key.isdigit() else key]
+    config[last] = value
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "expected"),
+    [
+        ("device", "auto", TRAINED),
+        ("threads", 2, TRAINED),
+        ("data_root", None, set()),
+        ("datasets.digits.eps", "1/3", TRAINED),
+        ("datasets.digits.training_attack.steps", 2, TRAINED),
+        ("datasets.digits.limits.train", 65, EVERYTHING),
+        ("archs.resnet18.width", 6, TRAINED),
+        ("evaluation.autoattack.batch", 5, {"autoattack"} | NUMBERS),
+        ("evaluation.autoattack.shard", 5, {"autoattack"} | NUMBERS),
+        ("evaluation.hofmn.trials", 3, TUNED),
+        ("evaluation.hofmn.shard", 5, TUNED),
+        ("overrides", {"li20": {"params": {}}}, set()),
+    ],
+)
+def test_a_value_of_the_configuration(checkout, place, value, expected):
+    config = tiny_config()
+    put(config, place, value)
+    checkout.configure(config)
+    assert rules(checkout.planned()) == expected
+
+
+def own(planned, place):
+    """What the models' own files have at a place of their path."""
+    return {name.split("/")[place] for rule, name in planned if rule not in {"collect"} | PAGES}
+
+
+def test_epochs_of_a_phase_concern_those_who_train_in_it(checkout):
+    config = tiny_config()
+    config["budget"]["train"] = config["budget"]["train"] | {"epochs": 3}
+    checkout.configure(config)
+    planned = checkout.planned()
+    assert own(planned, 4) == {"li20", "flyingbird"}
+    assert {name.split("/")[4] for rule, name in planned if rule == "prune"} == {"flyingbird"}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "part", "expected"),
+    [
+        ("grid.0.methods", ["dense", "hydra", "li20", "random"], 4, {"random"}),
+        ("grid.0.unstructured", [0.8, 0.9], 5, {"unstructured-0.9"}),
+        ("grid.0.structured", [0.25, 0.5], 5, {"filters-0.25"}),
+        ("seeds", [0, 1], 6, {"seed1"}),
+    ],
+)
+def test_what_is_added_is_planned_and_no_more(checkout, place, value, part, expected):
+    config = tiny_config()
+    put(config, place, value)
+    checkout.configure(config)
+    planned = {(r, n) for r, n in checkout.planned() if r != "pretrain"}
+    assert own(planned, part) >= expected and rules(planned) > PAGES
+    if place != "grid.0.methods":
+        assert own(planned, part) == expected
+    else:
+        assert {m for m in own(planned, 4) if m != "random"} == set()
+
+
+def test_another_data_file_plans_what_learns_from_it(checkout):
+    data = checkout.folder / "results/tiny/digits/data.safetensors"
+    before = data.read_bytes()
+    try:
+        data.write_bytes(b"other images")
+        assert rules(checkout.planned()) == TRAINED
+    finally:
+        data.write_bytes(before)
+
+
+def test_results_copied_into_a_fresh_clone_plan_nothing(checkout, tmp_path):
+    clone = Checkout(tmp_path / "clone", tiny_config())
+    for part in ("results", ".snakemake"):  # files get new time stamps, as with scp or rsync
+        copy = shutil.copy
+        shutil.copytree(checkout.folder / part, clone.folder / part, copy_function=copy)
+    assert clone.planned() == set()
+
+
+def test_readme_docs_and_tests_plan_nothing(checkout):
+    for name in ("README.md", "docs/digits.md", "tests/unit/test_new.py", "Makefile"):
+        file = checkout.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("changed")
+    assert checkout.planned() == set()
+
+
+def test_a_harmless_edit_can_be_accepted(tmp_path, checkout):
+    """The recipe of docs/staleness.md: --touch, for all files or for one."""
+    copy = checkout.copy(tmp_path / "repo")
+    copy.append("scripts/advprune/masks.py")
+    assert "prune" in rules(copy.planned())
+    copy.snakemake("--touch", "--cores", "1")
+    assert copy.planned() == set()
+    copy.append("scripts/advprune/report/records.py")
+    copy.snakemake("results/tiny/comparison.csv", "--touch", "--cores", "1")
+    assert rules(copy.planned()) == PAGES - {"compare"}
+
+
+def test_an_environment_plans_its_jobs_where_environments_are_used(tmp_path, checkout):
+    standin = ROOT / "tests" / "conda" / "bin"
+    path = os.pathsep.join([str(standin), os.path.dirname(sys.executable), os.environ["PATH"]])
+    conda = checkout.copy(tmp_path / "repo")
+    plain = conda.snakemake
+
+    def snakemake(*arguments, **options):
+        return plain(*arguments, "--sdm", "conda", environment={"PATH": path}, **options)
+
+    conda.snakemake = snakemake
+    conda.snakemake("--touch", "--forceall", "--cores", "1")
+    assert conda.planned() == set()
+    conda.append("envs/report.yaml")
+    assert rules(conda.planned()) == NUMBERS
