@@ -13,10 +13,11 @@ from advprune.config import known_methods
 TRAINING = {"pretrain", "prune", "finetune"}
 PRUNING = {"prune", "finetune"}
 TUNED = {"tune_hofmn", "run_hofmn"}
-ATTACKS = {"run_autoattack"} | TUNED
+AGAIN = {"doubts", "opinions"}
+ATTACKS = {"run_autoattack"} | TUNED | AGAIN
 JOBS = TRAINING | ATTACKS
 NETS = JOBS | {"audit", "external"}
-PAGES = {"leaderboard", "compare", "curves"}
+PAGES = {"leaderboard", "compare", "curves", "thin_ice", "opinions_table"}
 BY_HAND = {"catalogue", "verify"}  # no rule runs them
 EVERY = NETS | PAGES | BY_HAND | {"dataset", "evaluate", "collect"}
 
@@ -29,39 +30,50 @@ def each(users, *modules):
 SCRIPTS = {
     **each(EVERY, "__init__", "cli", "errors", "progress", "results"),
     # data and nets
-    "data/__init__": NETS | {"dataset", "evaluate"},
-    "data/specs": NETS - {"audit"} | {"dataset", "evaluate"},
+    "data/__init__": NETS | {"dataset", "evaluate", "thin_ice"},
+    "data/specs": NETS - {"audit"} | {"dataset", "evaluate", "thin_ice"},
     "data/tensorfile": NETS | {"dataset"},
     "data/dataset": JOBS | {"dataset"},
     **each({"dataset"}, "data/digits", "data/prepare", "data/torchvision_sets"),
-    **each(NETS | {"evaluate"}, "models/__init__", "models/names"),
+    **each(NETS | {"evaluate", "thin_ice"}, "models/__init__", "models/names"),
     **each(NETS, "cards", "models/normalize", "models/registry"),
     **each(NETS, "models/resnet", "models/vgg"),
     "models/frozen": JOBS | {"audit"},
     **each(PRUNING | {"audit"}, "masks", "models/graph"),
     "foreign": {"external"},
     # jobs
-    "config": JOBS | {"evaluate"},
+    "config": JOBS | {"evaluate", "thin_ice"},
     **each(JOBS, "closure", "data/batches", "jobs", "objectives", "recipes"),
     **each(JOBS, "seeds", "training"),
     **each(PRUNING, "methods/__init__", "methods/base", "sparse"),
     **each(ATTACKS, "attacks/boundary", "compact", "fused", "slimming"),
-    **each({"run_autoattack"}, "attacks/autoattack", "attacks/fab", "attacks/square"),
-    **each(TUNED, "attacks/fmn", "attacks/hofmn"),
+    **each({"run_autoattack", "doubts"}, "attacks/autoattack", "attacks/fab", "attacks/square"),
+    **each(TUNED | {"doubts"}, "attacks/fmn", "attacks/hofmn"),
+    **each({"doubts"}, "attacks/indicators", "attacks/recheck"),
+    "attacks/opinions": {"opinions"},
     "audit": {"audit"},
     # numbers and pages
-    **each(ATTACKS | {"evaluate", "compare", "verify"}, "attacks/__init__", "attacks/verdicts"),
-    **each({"evaluate"}, "evaluation", "intervals"),
+    **each(
+        ATTACKS | PAGES - {"curves"} | {"evaluate", "verify"},
+        "attacks/__init__",
+        "attacks/verdicts",
+    ),
+    "doubts": PAGES - {"curves"} | {"doubts", "evaluate", "verify"},
+    "evaluation": {"evaluate"},
+    "intervals": {"evaluate", "thin_ice"},
     "origin": NETS | {"evaluate", "verify"},
     **each(PAGES | BY_HAND, "report/__init__", "report/records"),
-    "report/tables": {"leaderboard", "compare", "verify"},
-    **each({"curves", "leaderboard"}, "report/curves", "report/look"),
-    "report/paired": {"compare", "verify"},
+    **each(PAGES - {"curves"} | {"verify"}, "report/tables", "report/explain"),
+    **each({"curves", "leaderboard", "thin_ice"}, "report/curves", "report/look"),
+    "report/paired": {"compare", "leaderboard", "verify"},
+    "report/thin_ice": {"thin_ice"},
     "report/page": {"leaderboard"},
     "report/catalogue": {"catalogue"},
     **each({"verify"}, "report/verify", "paths"),
     # what only the planning uses: a change of theirs shows in the jobs' specifications, or nowhere
     **each(set(), "external", "machine", "plausible", "protocol"),
+    # what only the bench uses, which measures nearly everything else too
+    **each(set(), "bench", "stopwatch"),
 }
 METHODS = {
     "ddpg": {"heracles"},
@@ -81,7 +93,7 @@ METHODS = {
 
 LIBRARY = closure.SCRIPTS / closure.PACKAGE
 MODULES = sorted(str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.py"))
-NAMES = sorted(p.stem for p in closure.SCRIPTS.glob("*.py"))
+NAMES = sorted({p.stem for p in closure.SCRIPTS.glob("*.py")} - {"bench"})
 
 
 def users(files):
