@@ -140,7 +140,7 @@ def overview(evaluations: Sequence[Record], cards: Mapping[str, Record]) -> Figu
     curves = {group: lines(members) for group, members in found.items()}
     legend = _ranked(curves.values())
     columns = len(grid[0])
-    across = 2 if columns == 1 else 5
+    across = {1: 2, 2: 4}.get(columns, 5)
     with matplotlib.rc_context(SETTINGS):
         height = 1.85 * len(grid) + 0.3 + 0.15 * -(-len(legend) // across)
         figure = Figure(figsize=(max(3.5, 2.35 * columns), height), layout="constrained")
