@@ -105,6 +105,20 @@ def fold_scores(net: nn.Module, structure: str) -> Masks:
     return mk.weight_masks(net, units, structure)
 
 
+def largest(structure: str, sparsity: float) -> Callable[[dict[str, Tensor]], Masks]:
+    """Support of the Euclidean projection of each layer: its largest weights, or units by l2 norm.
+
+    The function returned maps weights by layer name to masks of the same shapes, for `Admm`.
+    """
+
+    def support(weights: dict[str, Tensor]) -> Masks:
+        scores = {n: mk.unit_norms(w, structure) for n, w in weights.items()}
+        units = mk.rank(scores, sparsity)
+        return {n: mk.expand(u, weights[n], structure) for n, u in units.items()}
+
+    return support
+
+
 class Admm(Hook):
     """ADMM pull of the weights towards their projection (card radmm, section 3, stage B).
 

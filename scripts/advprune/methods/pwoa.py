@@ -11,14 +11,14 @@
 Π is the Euclidean projection of each layer: the largest weights, or the filters of largest norm.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
 from advprune import masks as mk
 from advprune.distill import Bottleneck, Distilled
 from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 from advprune.objectives import Objective
-from advprune.sparse import Admm, KeepMasked
+from advprune.sparse import Admm, KeepMasked, largest
 from advprune.training import Loop
 
 
@@ -38,16 +38,10 @@ class PruningWithoutAdversarialExamples(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train the dense net towards the sparse set under the teacher's eyes, then cut."""
-
-        def support(weights: dict[str, Tensor]) -> Masks:
-            scores = {n: mk.unit_norms(w, task.structure) for n, w in weights.items()}
-            units = mk.rank(scores, task.sparsity)
-            return {n: mk.expand(u, weights[n], task.structure) for n, u in units.items()}
-
         pull = CappedAdmm(
             net,
             task.structure,
-            support,
+            largest(task.structure, task.sparsity),
             rho=task.params["rho"],
             growth=task.params["growth"],
             cycles=task.recipes["prune"].cycles,
