@@ -25,6 +25,7 @@ from advprune.cards import save_checkpoint
 from advprune.config import load_config
 from advprune.data import dataset, prepare
 from advprune.data.tensorfile import save_tensors
+from advprune.doubts import INDICATORS
 from advprune.models.registry import NetSpec, build
 from advprune.protocol import Protocol
 from advprune.results import write_json
@@ -35,6 +36,7 @@ PROTOCOL = Protocol(load_config(tiny_config()))
 LWM = next(m for m in PROTOCOL.models if (m.method, m.structure) == ("lwm", "filters"))
 MODEL = PROTOCOL.identity(LWM, 0)
 FOREIGN = {"dataset": "digits", "arch": "resnet18", "width": 4, "mean": [0.3], "std": [0.4]}
+DOUBTS = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
 OLD = "made before"
 
 
@@ -64,6 +66,7 @@ def good(tmp_path_factory):
     write_json(folder / "tuned.json", {"config": config, "trials": []})
     write_json(folder / "warnings.json", [])
     write_json(folder / "audit.json", {"reasons": [], "layers": {}})
+    write_json(folder / "doubts.json", DOUBTS)
     write_json(folder / "evaluation.json", evaluation())
     write_json(folder / "card.json", {"sha256": "0", "parents": {}})
     return folder
@@ -109,7 +112,8 @@ def arguments(script, good, out):
                 *("--settings", "{}", "--audit", good / "audit.json"),
                 *("--autoattack", good / "autoattack.csv", "--warnings", good / "warnings.json"),
                 *("--hofmn", good / "hofmn.csv", "--checkpoint", good / "card.json"),
-                *("--tuned", good / "tuned.json", "--card", out.with_suffix(".card")),
+                *("--tuned", good / "tuned.json", "--doubts", good / "doubts.json"),
+                *("--card", out.with_suffix(".card")),
             ],
             "collect": lambda: ["--evaluations", good / "evaluation.json"],
             "leaderboard": lambda: ["--evaluations", good / "evaluation.json"],
@@ -269,6 +273,8 @@ CASES = [
     ("evaluate", "audit", content([]), "not an audit"),
     ("evaluate", "audit", content({}), "not an audit"),
     ("evaluate", "warnings", content({"a": 1}), "not a list of warnings"),
+    ("evaluate", "doubts", text, "not valid JSON"),
+    ("evaluate", "doubts", content({"images": 10}), "not doubts"),
     ("evaluate", "checkpoint", content([]), "not a checkpoint's card"),
     ("evaluate", "eps", "0.3.1", "0.3.1: not a fraction"),
     ("collect", "evaluations", truncated, "not valid JSON"),

@@ -6,8 +6,9 @@ from checkout import Checkout, every_method_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("methods")]
 METHODS = every_method_config()["grid"][0]["methods"]
-SUMMARIES = {"collect", "compare", "leaderboard", "curves"}
-OF_A_MODEL = {"prune", "finetune", "audit", "autoattack", "hofmn_tune", "hofmn", "evaluate"}
+SUMMARIES = {"collect", "compare", "curves", "thin_ice", "leaderboard"}
+ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "doubts"}
+OF_A_MODEL = {"prune", "finetune", "audit", "evaluate"} | ATTACKS
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,13 @@ import pytest
 from checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
-PAGES = {"leaderboard", "compare", "curves"}
-NUMBERS = {"evaluate", "collect"} | PAGES
-TUNED = {"hofmn_tune", "hofmn"} | NUMBERS
+PAGES = {"compare", "curves", "thin_ice", "leaderboard"}
+GATHERED = {"collect", "compare", "curves", "leaderboard"}
+NUMBERS = {"evaluate"} | GATHERED
+DOUBTED = {"doubts"} | NUMBERS
+ICE = {"thin_ice", "leaderboard"}  # distances before and after pruning
+MEASURED = {"hofmn"} | DOUBTED | ICE
+TUNED = {"hofmn_tune"} | MEASURED
 ATTACKED = {"autoattack"} | TUNED
 AUDITED = ATTACKED | {"audit"}
 FINETUNED = AUDITED | {"finetune"}
@@ -59,17 +63,20 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/prune.py", PRUNED),
         ("scripts/finetune.py", FINETUNED),
         ("scripts/audit.py", {"audit"} | NUMBERS),
-        ("scripts/run_autoattack.py", {"autoattack"} | NUMBERS),
+        ("scripts/run_autoattack.py", {"autoattack"} | DOUBTED),
         ("scripts/tune_hofmn.py", TUNED),
-        ("scripts/run_hofmn.py", {"hofmn"} | NUMBERS),
+        ("scripts/run_hofmn.py", MEASURED),
+        ("scripts/doubts.py", DOUBTED),
+        ("scripts/thin_ice.py", ICE),
         ("scripts/evaluate.py", NUMBERS),
-        ("scripts/collect.py", {"collect"} | PAGES),
+        ("scripts/collect.py", GATHERED),
         ("scripts/compare.py", {"compare"}),
         ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
         ("scripts/leaderboard.py", {"leaderboard"}),
         ("scripts/external.py", set()),
         ("scripts/catalogue.py", set()),
         ("scripts/verify.py", set()),
+        ("scripts/opinions.py", set()),  # off in this run
         # one module of each kind
         ("scripts/advprune/results.py", EVERYTHING),
         ("scripts/advprune/data/prepare.py", EVERYTHING),
@@ -81,12 +88,12 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/methods/awt.py", set()),  # not in this grid
         ("scripts/advprune/compact.py", ATTACKED),
         ("scripts/advprune/attacks/fmn.py", TUNED),
-        ("scripts/advprune/attacks/square.py", {"autoattack"} | NUMBERS),
+        ("scripts/advprune/attacks/square.py", {"autoattack"} | DOUBTED),
         ("scripts/advprune/evaluation.py", NUMBERS),
         ("scripts/advprune/origin.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
-        ("scripts/advprune/report/paired.py", {"compare"}),
-        ("scripts/advprune/report/look.py", {"curves", "leaderboard"}),
+        ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
+        ("scripts/advprune/report/look.py", {"curves"} | ICE),
         ("scripts/advprune/report/page.py", {"leaderboard"}),
         ("scripts/advprune/protocol.py", set()),
         ("scripts/advprune/machine.py", set()),
@@ -120,8 +127,8 @@ def put(config, place, value):
         ("datasets.digits.training_attack.steps", 2, TRAINED),
         ("datasets.digits.limits.train", 65, EVERYTHING),
         ("archs.resnet18.width", 6, TRAINED),
-        ("evaluation.autoattack.batch", 5, {"autoattack"} | NUMBERS),
-        ("evaluation.autoattack.shard", 5, {"autoattack"} | NUMBERS),
+        ("evaluation.autoattack.batch", 5, {"autoattack"} | DOUBTED),
+        ("evaluation.autoattack.shard", 5, {"autoattack"} | DOUBTED),
         ("evaluation.hofmn.trials", 3, TUNED),
         ("evaluation.hofmn.shard", 5, TUNED),
         ("overrides", {"li20": {"params": {}}}, set()),
@@ -220,4 +227,4 @@ def test_an_environment_plans_its_jobs_where_environments_are_used(tmp_path, che
     conda.snakemake("--touch", "--forceall", "--cores", "1")
     assert conda.planned() == set()
     conda.append("envs/report.yaml")
-    assert rules(conda.planned()) == NUMBERS
+    assert rules(conda.planned()) == NUMBERS | ICE

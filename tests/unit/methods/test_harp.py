@@ -15,7 +15,7 @@ from advprune.methods.harp import HingeBudget, RatedMask
 from advprune.models.registry import NetSpec, build
 from advprune.sparse import scaled_scores
 from advprune.training import Hook, Loop
-from watching import Kill, KilledError, watch
+from watching import check_resumes, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):
@@ -207,20 +207,8 @@ def test_rates_start_at_the_authors_tenth_or_the_kept_share(net, tmp_path, monke
 
 @pytest.mark.parametrize("step", [2, 4, 7])
 def test_a_killed_run_resumes_to_the_same_bits(net, tmp_path, monkeypatch, step):
-    kill = Kill()
-    watch(monkeypatch, kill)
-    nets = {name: copy.deepcopy(net) for name in ("whole", "killed", "again")}
+    def prune(net, name):
+        task = task_with(tmp_path / name, "channels", 0.5, epochs=3)
+        return base.load("harp").prune(net, task)
 
-    def prune(name, folder):
-        task = task_with(tmp_path / folder, "channels", 0.5, epochs=3)
-        return base.load("harp").prune(nets[name], task)
-
-    whole = prune("whole", "whole")
-    kill.at = step
-    with pytest.raises(KilledError):
-        prune("killed", "killed")
-    kill.at = -1
-    again = prune("again", "killed")
-    assert all(torch.equal(m, again[n]) for n, m in whole.items())
-    theirs = nets["again"].state_dict()
-    assert all(torch.equal(v, theirs[n]) for n, v in nets["whole"].state_dict().items())
+    check_resumes(monkeypatch, net, prune, at=step)

@@ -13,7 +13,7 @@ from advprune.errors import UserError
 from advprune.methods import base
 from advprune.methods.heracles import Reward, search
 from advprune.ratesearch import Episode
-from watching import Kill, KilledError, watch
+from watching import check_resumes
 
 AGENT = {"actor_lr": 1e-2, "critic_lr": 1e-2, "batch": 16}
 
@@ -203,19 +203,7 @@ def test_scores_are_learned_at_the_found_rates_with_frozen_weights(
 
 
 def test_a_killed_run_resumes_to_the_same_bits(net, tmp_path, monkeypatch):
-    kill = Kill()
-    watch(monkeypatch, kill)
-    nets = {name: copy.deepcopy(net) for name in ("whole", "killed", "again")}
+    def prune(net, name):
+        return base.load("heracles").prune(net, task_with(tmp_path / name))
 
-    def prune(name, folder):
-        return base.load("heracles").prune(nets[name], task_with(tmp_path / folder))
-
-    whole = prune("whole", "whole")
-    kill.at = 4
-    with pytest.raises(KilledError):
-        prune("killed", "killed")
-    kill.at = -1
-    again = prune("again", "killed")
-    assert all(torch.equal(m, again[n]) for n, m in whole.items())
-    theirs = nets["again"].state_dict()
-    assert all(torch.equal(v, theirs[n]) for n, v in nets["whole"].state_dict().items())
+    check_resumes(monkeypatch, net, prune, at=4)

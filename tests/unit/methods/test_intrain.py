@@ -13,7 +13,7 @@ from advprune.methods import base, intrain
 from advprune.methods.intrain import Budget
 from advprune.reparam import Gate, attach
 from advprune.training import Hook, Loop
-from watching import Kill, KilledError, watch
+from watching import check_resumes, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):
@@ -177,21 +177,9 @@ def test_crafting_takes_one_gradient(net, tmp_path):
 @pytest.mark.parametrize("step", [2, 5, 8])
 @pytest.mark.parametrize("structure", ["unstructured", "channels"])
 def test_a_killed_run_resumes_to_the_same_bits(net, tmp_path, monkeypatch, structure, step):
-    kill = Kill()
-    watch(monkeypatch, kill)
-    nets = {name: copy.deepcopy(net) for name in ("whole", "killed", "again")}
-
-    def prune(name, folder):
+    def prune(net, name):
         params = {"fix_at": 0.5, "reach": 1.5}
-        task = task_with(tmp_path / folder, structure, 0.5, params, epochs=3)
-        return base.load("intrain").prune(nets[name], task)
+        task = task_with(tmp_path / name, structure, 0.5, params, epochs=3)
+        return base.load("intrain").prune(net, task)
 
-    whole = prune("whole", "whole")
-    kill.at = step
-    with pytest.raises(KilledError):
-        prune("killed", "killed")
-    kill.at = -1
-    again = prune("again", "killed")
-    assert all(torch.equal(m, again[n]) for n, m in whole.items())
-    theirs = nets["again"].state_dict()
-    assert all(torch.equal(v, theirs[n]) for n, v in nets["whole"].state_dict().items())
+    check_resumes(monkeypatch, net, prune, at=step)

@@ -1,6 +1,5 @@
 """Invariants of the method card twinrep, section 4."""
 
-import copy
 import dataclasses
 
 import pytest
@@ -11,7 +10,7 @@ from advprune import masks as mk
 from advprune.methods import base
 from advprune.reparam import FilterProduct, Product
 from advprune.training import Hook
-from watching import Kill, KilledError, watch
+from watching import check_resumes, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):
@@ -140,20 +139,8 @@ def test_removed_filters_have_no_batchnorm_from_the_cut_on(net, tmp_path, monkey
 @pytest.mark.parametrize("step", [2, 5])
 @pytest.mark.parametrize("structure", ["unstructured", "filters"])
 def test_a_killed_run_resumes_to_the_same_bits(net, tmp_path, monkeypatch, structure, step):
-    kill = Kill()
-    watch(monkeypatch, kill)
-    nets = {name: copy.deepcopy(net) for name in ("whole", "killed", "again")}
+    def prune(net, name):
+        task = task_with(tmp_path / name, structure, 0.5, {"cut_at": 0.2}, epochs=3)
+        return base.load("twinrep").prune(net, task)
 
-    def prune(name, folder):
-        task = task_with(tmp_path / folder, structure, 0.5, {"cut_at": 0.2}, epochs=3)
-        return base.load("twinrep").prune(nets[name], task)
-
-    whole = prune("whole", "whole")
-    kill.at = step
-    with pytest.raises(KilledError):
-        prune("killed", "killed")
-    kill.at = -1
-    again = prune("again", "killed")
-    assert all(torch.equal(m, again[n]) for n, m in whole.items())
-    theirs = nets["again"].state_dict()
-    assert all(torch.equal(v, theirs[n]) for n, v in nets["whole"].state_dict().items())
+    check_resumes(monkeypatch, net, prune, at=step)
