@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from advprune.attacks.boundary import misclassified
 from advprune.models.frozen import frozen
+from advprune.precision import EXACT, arithmetic
 
 RESTARTS = 5
 SAMPLES = 64  # pairs of scores for one estimated gradient of SPSA
@@ -81,7 +82,7 @@ def opinion(
     0 where the net does not answer y by itself, inf where the attack gives no adversarial point.
     The libraries draw from the global random states; these are as before afterwards.
     """
-    with frozen(net), torch.no_grad():
+    with frozen(net), arithmetic(EXACT), torch.no_grad():
         right = ~misclassified(net(x), y)
         distance = torch.zeros(len(x), device=x.device, dtype=x.dtype)
         if not right.any():
