@@ -10,6 +10,9 @@ import torch
 from advprune import cli
 from advprune.bench import SIZES, Bench
 from advprune.cards import provenance
+from advprune.data.prepare import prepare
+from advprune.errors import UserError
+from advprune.fullsize import FullSize, measure
 from advprune.results import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +32,8 @@ def main() -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    parser.add_argument("--only", nargs="+", metavar="PAIR", help="some pairs instead of all")
+    parser.add_argument("--data-root", type=Path, help="CIFAR-10, for what a GPU measures")
     args = parser.parse_args()
     cli.open_log(args.log)
     torch.set_num_threads(args.threads)
@@ -37,9 +42,13 @@ def main() -> None:
     pairs = {f"autoattack {name}": lambda name=name: bench.autoattack(name) for name in bench.nets}
     pairs |= {"fmn": bench.fmn, "pgd epoch": bench.epoch, "autoattack or curve": bench.curve}
     pairs |= {"two jobs": two_jobs, "plan": plan}
+    if device.type == "cuda":
+        pairs["full size"] = lambda: full_size(args.data_root, device)
+    if unknown := set(args.only or ()) - set(pairs):
+        raise UserError(f"no pair {', '.join(sorted(unknown))} (has: {', '.join(pairs)})")
     results = {}
-    for name, measure in pairs.items():
-        results[name] = measure()
+    for name in args.only or pairs:
+        results[name] = pairs[name]()
         shown = {k: v for k, v in results[name].items() if k in ("ratio", "flips", "wall")}
         print(f"{name:32}", *(f"{k} {v}" for k, v in shown.items()), sep="  ", flush=True)
     card = provenance(size=vars(bench.size), threads=args.threads)
@@ -68,6 +77,15 @@ def plan() -> dict[str, object]:
     command = [snakemake, "--dry-run", "--quiet", "all", "--configfile", "config/config.yaml"]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     return {"wall": round(time.perf_counter() - before, 1)}
+
+
+def full_size(root: Path | None, device: torch.device) -> dict[str, object]:
+    """AutoAttack on all test images of CIFAR-10 and a PGD-10 epoch, both with a full ResNet18."""
+    try:
+        data = prepare("cifar10", data_root=root, cache=ROOT / "results/downloads")
+    except UserError as error:  # the pairs need no download, and are not lost for want of one
+        return {"left out": str(error)}
+    return measure(data, FullSize(), device)
 
 
 if __name__ == "__main__":
