@@ -8,7 +8,7 @@ and be misclassified, and its distance is the Linf norm.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import foolbox
 import numpy as np
@@ -58,10 +58,11 @@ def pgd_restarts(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -
 
 def spsa(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """SPSA within eps: it sees the net's scores only."""
-    attack = torchattacks.SPSA(
-        net, eps=eps, nb_iter=steps, nb_sample=SAMPLES, delta=eps / 10, lr=eps / 5
-    )
-    attack.set_device(x.device)  # which it would otherwise look up in the net's parameters
+    with redirect_stdout(None):  # it prints that a net without parameters has no device
+        attack = torchattacks.SPSA(
+            net, eps=eps, nb_iter=steps, nb_sample=SAMPLES, delta=eps / 10, lr=eps / 5
+        )
+    attack.set_device(x.device)
     return attack(x, y)
 
 
