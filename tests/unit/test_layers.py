@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"slimming", "fused", "precision", "compact"},
     {"methods", "attacks", "evaluation", "doubts"},
-    {"stopwatch", "report", "bench", "fullsize"},
+    {"stopwatch", "report", "bench", "fullsize", "profiling"},
 ]
 
 

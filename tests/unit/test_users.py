@@ -73,7 +73,7 @@ SCRIPTS = {
     # what only the planning uses: a change of theirs shows in the jobs' specifications, or nowhere
     **each(set(), "external", "machine", "plausible", "protocol"),
     # what only the bench uses, which measures nearly everything else too
-    **each(set(), "bench", "fullsize", "stopwatch"),
+    **each(set(), "bench", "fullsize", "profiling", "stopwatch"),
 }
 METHODS = {
     "ddpg": {"heracles"},
