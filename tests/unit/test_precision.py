@@ -95,7 +95,15 @@ def test_clean_verdicts_are_those_of_float32():
     assert misclassified(net(x), y).tolist() == [False, True]
     found = autoattack(net, x, y, eps=0.01, attacks=["apgd-ce"], precision="bf16", **SETTINGS)
     assert found.clean_correct.tolist() == [True, False]
-    assert (fmn(net, x, y, steps=3, precision="bf16").distance == 0).tolist() == [False, True]
+
+
+def test_a_wrong_image_that_bfloat16_takes_for_right_has_distance_zero():
+    """In bfloat16 the weights are 1.0078 and 1, so that the attack has a boundary to look for."""
+    net, x, y = Hair(), images([0.8125, 0.81640625]), torch.tensor([0])
+    net.weight.data[:2] = torch.tensor([[1.0040, 0.0], [0.0, 1.0038]])
+    logits = lowered(net, "bf16")(x)[0]
+    assert logits[0] > logits[1] and misclassified(net(x), y).all()
+    assert fmn(net, x, y, steps=3, precision="bf16").distance.tolist() == [0]
 
 
 def test_on_a_net_that_has_learnt_little_is_lost():
