@@ -4,12 +4,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from advprune import cli
 from advprune.bench import SIZES, Bench
 from advprune.cards import provenance
+from advprune.data.prepare import prepare
+from advprune.errors import UserError
+from advprune.fullsize import FullSize, measure
+from advprune.profiling import report
 from advprune.results import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,23 +32,43 @@ for _ in range(400):
 def main() -> None:
     """Run the job described by the command line."""
     parser = cli.parser(__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="file for all figures")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    parser.add_argument("--only", nargs="+", metavar="PAIR", help="some pairs instead of all")
+    parser.add_argument("--data-root", type=Path, help="CIFAR-10, for what a GPU measures")
+    parser.add_argument("--profile", action="store_true", help="only say where the time goes")
     args = parser.parse_args()
     cli.open_log(args.log)
     torch.set_num_threads(args.threads)
+    if args.profile:
+        for line in report():
+            print(line, flush=True)
+        return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bench = Bench(SIZES[device.type], device)
     pairs = {f"autoattack {name}": lambda name=name: bench.autoattack(name) for name in bench.nets}
     pairs |= {"fmn": bench.fmn, "pgd epoch": bench.epoch, "autoattack or curve": bench.curve}
     pairs |= {"two jobs": two_jobs, "plan": plan}
+    if device.type == "cuda":
+        pairs["full size"] = lambda: full_size(args.data_root, device)
+    if unknown := set(args.only or ()) - set(pairs):
+        raise UserError(f"no pair {', '.join(sorted(unknown))} (has: {', '.join(pairs)})")
     results = {}
-    for name, measure in pairs.items():
-        results[name] = measure()
-        shown = {k: v for k, v in results[name].items() if k in ("ratio", "flips", "wall")}
-        print(f"{name:32}", *(f"{k} {v}" for k, v in shown.items()), sep="  ", flush=True)
+    for name in args.only or pairs:
+        results[name] = pairs[name]()
+        print(f"{name:32}", *summary(results[name]), sep="  ", flush=True)
     card = provenance(size=vars(bench.size), threads=args.threads)
-    write_json(args.out, {"pairs": results, "machine": card})
+    if args.out:
+        write_json(args.out, {"pairs": results, "machine": card})
+
+
+def summary(figures: dict[str, Any]) -> list[str]:
+    """What a terminal shows of a pair."""
+    shown = {k: v for k, v in figures.items() if k in ("ratio", "flips", "wall", "left out")}
+    for name, part in figures.items():
+        if isinstance(part, dict) and "images" in part:  # of the full size
+            shown[name] = f"{part['seconds']} s for {part['images']} images"
+    return [f"{name} {value}" for name, value in shown.items()]
 
 
 def two_jobs() -> dict[str, object]:
@@ -68,6 +93,15 @@ def plan() -> dict[str, object]:
     command = [snakemake, "--dry-run", "--quiet", "all", "--configfile", "config/config.yaml"]
     subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
     return {"wall": round(time.perf_counter() - before, 1)}
+
+
+def full_size(root: Path | None, device: torch.device) -> dict[str, object]:
+    """AutoAttack on all test images of CIFAR-10 and a PGD-10 epoch, both with a full ResNet18."""
+    try:
+        data = prepare("cifar10", data_root=root, cache=ROOT / "results/downloads")
+    except UserError as error:  # the pairs need no download, and are not lost for want of one
+        return {"left out": str(error)}
+    return measure(data, FullSize(), device)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def main() -> None:
         fields(args.audit, "an audit", "reasons"),
         autoattack,
         hofmn,
-        [warning for path in args.warnings for warning in warnings_of(path)],
+        [warning for path in args.warnings for warning in warnings_of(path)]
+        + searched(args.settings),
         eps=eps,
         classes=args.classes,
     )
@@ -69,6 +70,12 @@ def warnings_of(path: Path) -> list[str]:
     if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
         raise UserError(f"{path}: not a list of warnings")
     return content
+
+
+def searched(settings: dict[str, dict[str, Any]]) -> list[str]:
+    """Say which attacks did not search in float32."""
+    low = sorted({attack["precision"] for attack in settings.values() if "precision" in attack})
+    return [f"searched in {name}, adversarials checked in float32" for name in low]
 
 
 def card(args: argparse.Namespace, checkpoint: dict[str, Any]) -> dict[str, Any]:

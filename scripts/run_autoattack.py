@@ -10,6 +10,7 @@ from advprune.attacks.verdicts import write_table
 from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.origin import sha256
+from advprune.precision import EXACT
 from advprune.results import write_json
 from advprune.seeds import derive
 
@@ -33,6 +34,7 @@ def main() -> None:
         seed=derive(spec["seed"], "autoattack", args.shard) % 2**31,
         batch_size=spec["batch"],
         version=spec["version"],
+        precision=spec.get("precision", EXACT),
         progress=cli.log.info,
     )
     table = {

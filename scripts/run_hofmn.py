@@ -10,6 +10,7 @@ from advprune.attacks.hofmn import Tuned
 from advprune.attacks.verdicts import write_table
 from advprune.compact import for_attacks
 from advprune.origin import sha256
+from advprune.precision import EXACT
 from advprune.results import read_json, write_json
 
 
@@ -31,6 +32,7 @@ def main() -> None:
         steps=spec["steps"],
         batch_size=spec["batch"],
         config=Tuned.from_dict(read_json(args.tuned)).config,
+        precision=spec.get("precision", EXACT),
     )
     table = {
         "index": index,

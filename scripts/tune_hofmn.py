@@ -8,6 +8,7 @@ from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.data.batches import to_float
 from advprune.origin import sha256
+from advprune.precision import EXACT
 from advprune.results import write_json
 from advprune.seeds import derive
 
@@ -31,6 +32,7 @@ def main() -> None:
         eps=fraction(spec["eps"]),
         seed=derive(spec["seed"], "hofmn"),
         batch_size=spec["batch"],
+        precision=spec.get("precision", EXACT),
         progress=cli.log.info,
     )
     write_json(args.out, tuned.to_dict())

@@ -31,6 +31,7 @@ from advprune.data.dataset import Split
 from advprune.data.digits import digits
 from advprune.models.registry import NetSpec, build
 from advprune.objectives import Fgsm, PgdAt, Threat
+from advprune.precision import EXACT, arithmetic
 from advprune.recipes import Recipe
 from advprune.stopwatch import clock, race
 from advprune.training import Hook, Loop, Trainer
@@ -87,7 +88,7 @@ class Bench:
         small, seconds = self._compact(net)
 
         def plain() -> Tensor:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(), arithmetic(EXACT):
                 engine = pyautoattack.AutoAttack(
                     net, norm="Linf", eps=EPS, seed=SEED, device=self.device
                 )
@@ -121,7 +122,8 @@ class Bench:
             return (found - self.x).abs().flatten(1).amax(1)
 
         def plain() -> Tensor:
-            points = library_fmn(self.dense, self.x, self.y, norm=float("inf"), steps=steps)
+            with arithmetic(EXACT):
+                points = library_fmn(self.dense, self.x, self.y, norm=float("inf"), steps=steps)
             wrong = self.dense(points).argmax(1) != self.y
             return torch.where(wrong, distances(points), torch.inf).detach()
 

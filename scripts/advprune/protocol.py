@@ -20,6 +20,7 @@ from advprune.plausible import check_config, check_override, sparsity_text
 STRUCTURED = ("filters", "channels", "kernels")
 # images of the sample on which the indicators of attack failure are counted, steps of their attacks
 DOUBTS = {"images": 100, "steps": 100}
+SEARCHES = ("autoattack", "hofmn")  # what a lower precision may be used for
 # phase in which the masked net is trained, by the stage at which a method prunes
 FINAL_PHASE = {"baseline": "finetune", "after": "finetune", "before": "train", "during": None}
 
@@ -244,7 +245,11 @@ class Protocol:
     def attack_spec(self, dataset: str, attack: str) -> dict[str, Any]:
         """Specification of the attack jobs on a dataset: settings and radius."""
         settings = dict(self.config["evaluation"][attack])
-        return settings | {"eps": self.config["datasets"][dataset]["eps"]}
+        settings["eps"] = self.config["datasets"][dataset]["eps"]
+        precision = self.config["evaluation"].get("search_precision", "fp32")
+        if attack in SEARCHES and precision != "fp32":
+            settings["precision"] = precision
+        return settings
 
     def doubts_spec(self, dataset: str) -> dict[str, Any]:
         """Specification of the jobs that look for failed attacks, but for their seed.

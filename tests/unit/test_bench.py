@@ -1,7 +1,12 @@
 import torch
 
 from advprune.bench import Bench, Size
+from advprune.compact import compact
+from advprune.data.prepare import prepare
+from advprune.fullsize import FullSize, measure
+from advprune.profiling import layers, nets, parts, report
 from advprune.stopwatch import race
+from bench import summary
 
 CPU = torch.device("cpu")
 
@@ -33,3 +38,36 @@ def test_every_pair_compares_answers():
         assert bench.autoattack(name)["flips"] == []
     assert bench.fmn()["steps"] == 3
     assert len(bench.epoch()["loss"]) == 2
+
+
+def test_the_full_size_measurement_runs_at_a_tiny_one(tmp_path):
+    limits = {"train": 32, "val": 4, "test": 6}
+    data = prepare("digits", data_root=None, cache=tmp_path, limits=limits)
+    size = FullSize(width=2, epochs=2, steps=2, batch=16, attack_batch=4, share=0.01)
+    found = measure(data, size, CPU)
+    assert found["epoch"]["images"] == 32 and found["epoch"]["seconds"] > 0
+    attacks = [found[f"autoattack {precision}"] for precision in ("fp32", "tf32", "bf16")]
+    assert all(f["images"] == 6 and f["robust"] <= f["clean"] <= 6 for f in attacks)
+    assert attacks[0]["flips"] == attacks[1]["flips"] == []
+    assert [line.endswith("images") for line in summary(found)] == [True] * 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_profile_counts_what_the_net_computes():
+    net = nets(4, 16)["filters 0.75"]
+    x = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    small = compact(net, x.shape[1:])
+    rows = list(layers(small, x))
+    first = rows[1]  # after the mean of the normalisation
+    assert first.name == "Conv" and first.weight[1:] == (3, 3, 3)
+    flop = 2 * 3 * first.weight[0] * 16 * 16 * 27  # of three images
+    assert round(first.ms * first.speed * 1e6) == flop
+    assert rows[-1].result == (10,)
+    whole, forward, backward = parts(small, x)
+    assert 0 < backward < whole and 0 < forward < whole and forward + backward < whole
+
+
+def test_the_profile_reports_every_net():
+    lines = list(report(width=2, size=8, batches=(1, 2)))
+    assert sum("seconds of AutoAttack" in line for line in lines) == 3
+    assert sum(line.startswith("  batch") for line in lines) == 12

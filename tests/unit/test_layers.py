@@ -27,9 +27,9 @@ LAYERS = [
         "rounds",
         "robust_dataset",
     },
-    {"slimming", "fused", "compact"},
+    {"slimming", "fused", "precision", "compact"},
     {"methods", "attacks", "evaluation", "doubts"},
-    {"stopwatch", "report", "bench"},
+    {"stopwatch", "report", "bench", "fullsize", "profiling"},
 ]
 
 

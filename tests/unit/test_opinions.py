@@ -8,6 +8,7 @@ from advprune.attacks import opinions
 from advprune.attacks.boundary import misclassified
 from advprune.attacks.fmn import fmn
 from advprune.attacks.opinions import ATTACKS, opinion
+from advprune.compact import compact
 from attacked_nets import Constant, digits_case, linear_case
 
 SETTINGS = {"eps": 0.15, "steps": 30, "seed": 3}
@@ -80,3 +81,10 @@ def test_what_a_library_calls_adversarial_is_judged(monkeypatch, kind):
     monkeypatch.setitem(opinions.ATTACKS, "liar", wrong[kind])
     found = opinion("liar", net, x, y, **SETTINGS)
     assert found[~misclassified(net(x), y)].isinf().all()
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_net_without_parameters_is_no_reason_to_print(name, capsys):
+    net, x, y = images(2)
+    opinion(name, compact(net, x.shape[1:]), x, y, **SETTINGS | {"steps": 2})
+    assert capsys.readouterr().out == ""

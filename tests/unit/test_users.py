@@ -46,7 +46,7 @@ SCRIPTS = {
     **each(JOBS, "closure", "data/batches", "jobs", "objectives", "recipes"),
     **each(JOBS, "seeds", "training"),
     **each(PRUNING, "methods/__init__", "methods/base", "sparse"),
-    **each(ATTACKS, "attacks/boundary", "compact", "fused", "slimming"),
+    **each(ATTACKS, "attacks/boundary", "compact", "fused", "precision", "slimming"),
     **each({"run_autoattack", "doubts"}, "attacks/autoattack", "attacks/fab", "attacks/square"),
     **each(TUNED | {"doubts"}, "attacks/fmn", "attacks/hofmn"),
     **each({"doubts"}, "attacks/indicators", "attacks/recheck"),
@@ -73,7 +73,7 @@ SCRIPTS = {
     # what only the planning uses: a change of theirs shows in the jobs' specifications, or nowhere
     **each(set(), "external", "machine", "plausible", "protocol"),
     # what only the bench uses, which measures nearly everything else too
-    **each(set(), "bench", "stopwatch"),
+    **each(set(), "bench", "fullsize", "profiling", "stopwatch"),
 }
 METHODS = {
     "ddpg": {"heracles"},

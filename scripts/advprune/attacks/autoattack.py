@@ -22,6 +22,7 @@ from advprune.attacks.square import Square
 from advprune.attacks.verdicts import EPS_TOLERANCE
 from advprune.errors import UserError
 from advprune.models.frozen import frozen
+from advprune.precision import EXACT, arithmetic, lower, lowered
 
 LOG = logging.getLogger("advprune")
 TARGETS = 9  # of the targeted attacks, where there are that many wrong classes
@@ -58,32 +59,43 @@ def autoattack(
     version: str = "standard",
     attacks: Sequence[str] | None = None,
     share: float = 1.0,
+    precision: str = EXACT,
     progress: Callable[[str], None] | None = None,
 ) -> Verdicts:
     """Attack x [N, C, H, W] in [0, 1] with Linf radius eps; `attacks` selects some of `version`.
 
     Every batch of survivors starts from `seed`, as in the original: verdicts are a function of
     (net, samples in their order, seed, batch size), and the global random state is untouched.
-    `share` below 1 shortens every attack alike, for benchmarks.
+    `share` below 1 shortens every attack alike, for benchmarks. In a `precision` lower than
+    float32 attacks only propose adversarials, and float32 confirms them (`_run`).
     """
     x = x.contiguous()  # the original takes views that channels_last does not have
     devices = [x.device] if x.device.type == "cuda" else []
-    with frozen(net), torch.random.fork_rng(devices), _caught_warnings() as warnings:
-        correct, classes = _clean(net, x, y, batch_size)
-        engine = shorten(_engine(net, x, eps, seed, version, classes), share)
+    stages = [precision, EXACT] if lower(precision, x.device) else [EXACT]
+    with (
+        frozen(net),
+        arithmetic(EXACT),
+        torch.random.fork_rng(devices),
+        _caught_warnings() as warnings,
+    ):
+        logits = _logits(net, x, batch_size)
+        correct, classes = ~misclassified(logits, y), logits.shape[1]
+        engines = {
+            stage: shorten(_engine(lowered(net, stage), x, eps, seed, version, classes), share)
+            for stage in stages
+        }
+        engine = engines[EXACT]
         adversarial, broken_by = x.clone(), ["" if right else "clean" for right in correct.tolist()]
         robust, shares = correct.clone(), {"clean": correct.double().mean().item()}
         for name in _chosen(attacks, engine.attacks_to_run):
             left = robust.nonzero().squeeze(1)
             if len(left) == 0:
                 break
-            engine.attacks_to_run = [name]
-            found, labels = engine.run_standard_evaluation(x[left], y[left], batch_size=batch_size)
-            broken = left[labels != y[left]]
-            adversarial[broken] = found[labels != y[left]]
-            robust[broken] = False
-            for sample in broken.tolist():
-                broken_by[sample] = name
+            for broken, found in _run(net, engines, name, x, y, left, batch_size):
+                adversarial[broken] = found
+                robust[broken] = False
+                for sample in broken.tolist():
+                    broken_by[sample] = name
             shares[name] = robust.double().mean().item()
             if progress:
                 progress(f"{name}: {int(robust.sum())} of {len(x)} samples still robust")
@@ -144,11 +156,39 @@ def _chosen(attacks: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     return [name for name in known if attacks is None or name in attacks]
 
 
-def _clean(net: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> tuple[Tensor, int]:
-    """(clean verdicts [N], number of classes)."""
-    with torch.no_grad():
-        logits = torch.cat([net(images) for images in x.split(batch_size)])
-    return ~misclassified(logits, y), logits.shape[1]
+def _run(
+    net: nn.Module,
+    engines: dict[str, pyautoattack.AutoAttack],
+    name: str,
+    x: Tensor,
+    y: Tensor,
+    left: Tensor,
+    batch_size: int,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Run one attack on the samples `left`; yields samples that it breaks and their adversarials.
+
+    What it claims in a lower precision must hold in float32. A sample for which that fails may
+    never have been attacked in earnest, because rounding alone moved it across the boundary: the
+    attack is run on it again, in float32.
+    """
+    for precision, engine in engines.items():
+        if len(left) == 0:
+            return
+        engine.attacks_to_run = [name]
+        with arithmetic(precision):
+            found, labels = engine.run_standard_evaluation(x[left], y[left], batch_size=batch_size)
+        claimed = labels != y[left]
+        left, found = left[claimed], found[claimed]
+        holds = torch.ones_like(left, dtype=torch.bool)
+        if precision != EXACT and len(left):
+            holds = misclassified(_logits(net, found, batch_size), y[left])
+        yield left[holds], found[holds]
+        left = left[~holds]
+
+
+@torch.no_grad()
+def _logits(net: nn.Module, x: Tensor, batch_size: int) -> Tensor:
+    return torch.cat([net(images) for images in x.split(batch_size)])
 
 
 @torch.no_grad()
@@ -172,7 +212,7 @@ def _verify(
     broken = (~robust).nonzero().squeeze(1)
     if len(broken) == 0:
         return []
-    logits = torch.cat([net(adversarial[part]) for part in broken.split(batch_size)])
+    logits = _logits(net, adversarial[broken], batch_size)
     back = ~misclassified(logits, y[broken])
     if (margin(logits, y[broken])[back] > ROUNDING * logits[back].abs().amax(1)).any():
         raise RuntimeError("an adversarial of AutoAttack is classified correctly when seen again")

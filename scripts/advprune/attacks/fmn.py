@@ -16,9 +16,14 @@ from torch import Tensor, nn
 from advprune.attacks.boundary import LOSSES, TINY, misclassified
 from advprune.errors import UserError
 from advprune.models.frozen import frozen
+from advprune.precision import EXACT, arithmetic, lower, lowered
 
 OPTIMIZERS = ("SGD", "Adam", "Adamax")
 SCHEDULES = ("cosine", "plateau")
+
+
+# (points [B, ...], which of them to ask about [B]) -> which of these are adversarial [B]
+Confirm = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,8 @@ class MinimumNorm:
 
     `distance` [B] is the Linf norm of `adversarial - x`: 0 where x itself is misclassified, inf
     where nothing was found. `adversarial` [B, ...] was seen to be misclassified wherever `found`
-    [B] is true, and is x elsewhere. `forwards` and `backwards` count the passes of one sample.
+    [B] is true, and is x elsewhere. `forwards` and `backwards` count the passes of one sample,
+    without the confirmations of a search in lower precision.
     """
 
     distance: Tensor
@@ -82,10 +88,17 @@ class _Best:
         self.adversarial = x
         self.distance = torch.full((len(x),), math.inf, device=x.device, dtype=x.dtype)
 
-    def offer(self, point: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor]:
-        """Take misclassified points that are nearer; returns (their norms, which were taken)."""
+    def offer(
+        self, point: Tensor, wrong: Tensor, confirm: Confirm | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Take misclassified points that are nearer; returns (their norms, which were taken).
+
+        Only those that `confirm` confirms, if it is given.
+        """
         norm = (point - self.x).abs().amax(self.dims)
         better = wrong & (norm < self.distance)
+        if confirm is not None:
+            better = confirm(point, better)
         self.distance = torch.where(better, norm, self.distance)
         self.adversarial = torch.where(spread(better, self.x), point, self.adversarial)
         return norm, better
@@ -161,6 +174,7 @@ def fmn(
     config: FmnConfig | None = None,
     generator: torch.Generator | None = None,
     start: Tensor | None = None,
+    precision: str = EXACT,
 ) -> MinimumNorm:
     """Smallest Linf perturbations of x [B, ...] in [0, 1] that change the right answer y [B].
 
@@ -168,23 +182,28 @@ def fmn(
     Until the first adversarial point eps is the estimated distance to the boundary, as published,
     but grows at least like later on: estimates alone can near a boundary and never cross it.
     `start` [B, ...] gives points to begin from. `generator` is for the random start, which makes
-    a result depend on the sample's place in the batch.
+    a result depend on the sample's place in the batch. In a `precision` lower than float32 a point
+    only counts where float32 confirms that it is adversarial.
     """
     config = config or FmnConfig()
+    confirm = _confirmation(net, y) if lower(precision, x.device) else None
     x = x.detach()
-    best = _Best(x)
+    best, asked = _Best(x), lowered(net, precision)
     ε, memory = torch.zeros_like(best.distance), {}
     plateau = _Plateau(config, ε)
-    with frozen(net):
+    with frozen(net), arithmetic(EXACT):
         point = _first_point(x, start, config, generator)
-        if extra := point is not x:
+        if extra := point is not x or confirm is not None:
             best.offer(x, misclassified(net(x), y))
         for k in range(steps):
             cosine = (1 + math.cos(math.pi * k / steps)) / 2
             γ = config.gamma_final + (config.gamma - config.gamma_final) * cosine
-            logits, objective, gap, gradient = _gradient(net, point, y, config.loss)
+            with arithmetic(precision):
+                answers = _gradient(asked, point, y, config.loss)
+            logits, objective, gap, gradient = answers
             wrong = misclassified(logits, y)
-            norm, better = best.offer(point, wrong)
+            norm, better = best.offer(point, wrong, confirm)
+            wrong &= norm >= best.distance  # what was not confirmed would be nearer
             boundary = norm + gap.abs() / gradient.abs().sum(best.dims).clamp_min(TINY)
             ε = _next_eps(ε * (1 + γ), boundary, wrong, best, shrink=1 - γ)
             if config.schedule == "plateau":
@@ -204,6 +223,18 @@ def _next_eps(
     outwards = torch.where(best.found, grown, torch.maximum(grown, boundary))
     ε = torch.where(wrong, best.distance * shrink, outwards)
     return torch.minimum(ε, best.radius)
+
+
+def _confirmation(net: nn.Module, y: Tensor) -> Confirm:
+    """Return a function that asks the net in the arithmetic around it."""
+
+    def confirm(point: Tensor, asked: Tensor) -> Tensor:
+        rows, confirmed = asked.nonzero().squeeze(1), asked.clone()
+        if len(rows):
+            confirmed[rows] = misclassified(net(point[rows]), y[rows])
+        return confirmed
+
+    return confirm
 
 
 def _first_point(
@@ -227,13 +258,14 @@ def fmn_in_batches(
     steps: int,
     batch_size: int,
     config: FmnConfig | None = None,
+    precision: str = EXACT,
     progress: Callable[[str], None] | None = None,
 ) -> MinimumNorm:
     """`fmn` on any number of samples, `batch_size` at a time; no random start."""
     parts = []
     with frozen(net):
         for images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
-            parts.append(fmn(net, images, labels, steps=steps, config=config))
+            parts.append(fmn(net, images, labels, steps=steps, config=config, precision=precision))
             if progress:
                 progress(f"FMN: {sum(len(part.found) for part in parts)} of {len(x)} samples")
     names = ("distance", "adversarial", "found")

@@ -14,6 +14,7 @@ from advprune.attacks.fmn import OPTIMIZERS, SCHEDULES, FmnConfig, MinimumNorm, 
 from advprune.attacks.verdicts import accuracy, robust_at
 from advprune.errors import UserError
 from advprune.models.frozen import frozen
+from advprune.precision import EXACT, arithmetic
 
 WHOLE_BOX = 1.0  # stands for "none found" in a median: no Linf distance in [0, 1] is larger
 LARGEST_STEP = 10.0  # as in HO-FMN's search space
@@ -55,6 +56,7 @@ def tune(
     eps: float,
     seed: int,
     batch_size: int,
+    precision: str = EXACT,
     progress: Callable[[str], None] | None = None,
 ) -> Tuned:
     """Search the FMN configuration with the smallest median distance on images x [N, C, H, W].
@@ -72,7 +74,8 @@ def tune(
 
     def objective(trial: optuna.Trial) -> float:
         config = suggest(trial, eps)
-        found = fmn_in_batches(net, x, y, steps=steps, batch_size=batch_size, config=config)
+        settings = {"batch_size": batch_size, "config": config, "precision": precision}
+        found = fmn_in_batches(net, x, y, steps=steps, **settings)
         rows.append({"number": trial.number, "config": config.to_dict(), **_summary(found, eps)})
         if progress:
             progress(f"HO-FMN trial {trial.number + 1}/{trials}: median {rows[-1]['median']:.5f}")
@@ -122,7 +125,7 @@ def _default_point(eps: float) -> dict[str, Any]:
 
 
 def _correct(net: nn.Module, x: Tensor, y: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
-    with frozen(net), torch.no_grad():
+    with frozen(net), arithmetic(EXACT), torch.no_grad():
         pairs = zip(x.split(batch_size), y.split(batch_size), strict=True)
         keep = torch.cat([~misclassified(net(images), labels) for images, labels in pairs])
     return x[keep], y[keep]

@@ -19,6 +19,7 @@ from advprune.attacks.boundary import margin, misclassified
 from advprune.attacks.fmn import FmnConfig, fmn, spread
 from advprune.attacks.verdicts import EPS_TOLERANCE
 from advprune.models.frozen import frozen
+from advprune.precision import EXACT, arithmetic
 
 DRAWS = 100  # points around an image
 AROUND = 1e-3  # how far they lie from it at most
@@ -44,7 +45,7 @@ def indicators(
     `net` is what the attacks are run on, `saved` the net that is meant by the result. `steps` is
     the length of every attack here.
     """
-    with frozen(net), frozen(saved):
+    with frozen(net), frozen(saved), arithmetic(EXACT):
         silent, points, broken = _watch(net, x, y, eps, steps, config)
         with torch.no_grad():
             transfer = broken & ~misclassified(saved(points), y)

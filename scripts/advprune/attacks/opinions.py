@@ -8,7 +8,7 @@ and be misclassified, and its distance is the Linf norm.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import foolbox
 import numpy as np
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from advprune.attacks.boundary import misclassified
 from advprune.models.frozen import frozen
+from advprune.precision import EXACT, arithmetic
 
 RESTARTS = 5
 SAMPLES = 64  # pairs of scores for one estimated gradient of SPSA
@@ -57,10 +58,11 @@ def pgd_restarts(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -
 
 def spsa(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """SPSA within eps: it sees the net's scores only."""
-    attack = torchattacks.SPSA(
-        net, eps=eps, nb_iter=steps, nb_sample=SAMPLES, delta=eps / 10, lr=eps / 5
-    )
-    attack.set_device(x.device)  # which it would otherwise look up in the net's parameters
+    with redirect_stdout(None):  # it prints that a net without parameters has no device
+        attack = torchattacks.SPSA(
+            net, eps=eps, nb_iter=steps, nb_sample=SAMPLES, delta=eps / 10, lr=eps / 5
+        )
+    attack.set_device(x.device)
     return attack(x, y)
 
 
@@ -81,7 +83,7 @@ def opinion(
     0 where the net does not answer y by itself, inf where the attack gives no adversarial point.
     The libraries draw from the global random states; these are as before afterwards.
     """
-    with frozen(net), torch.no_grad():
+    with frozen(net), arithmetic(EXACT), torch.no_grad():
         right = ~misclassified(net(x), y)
         distance = torch.zeros(len(x), device=x.device, dtype=x.dtype)
         if not right.any():
