@@ -1,4 +1,5 @@
 # Configuration, and what the rules use. The work is done by scripts/advprune.
+import functools
 import json
 import os
 import shlex
@@ -68,6 +69,7 @@ def script(name):
     return near(f"scripts/{name}")
 
 
+@functools.cache  # every job asks
 def code(name, *modules):
     """Library files that a script imports: its inputs as much as its data are."""
     return [near(path) for path in closure.code_files(f"scripts/{name}", *modules)]
