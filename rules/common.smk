@@ -1,10 +1,15 @@
 # Configuration, and what the rules use. The work is done by scripts/advprune.
+import functools
+import gc
 import json
 import os
 import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
+
+# A plan makes millions of objects that stay: a quarter of its time went into looking for garbage.
+gc.set_threshold(100_000)
 
 ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
@@ -68,6 +73,7 @@ def script(name):
     return near(f"scripts/{name}")
 
 
+@functools.cache  # every job asks
 def code(name, *modules):
     """Library files that a script imports: its inputs as much as its data are."""
     return [near(path) for path in closure.code_files(f"scripts/{name}", *modules)]

@@ -75,7 +75,7 @@ class Submission:
         """Logs of the jobs' scripts so far."""
         return "".join(p.read_text() for p in self.checkout.folder.glob("logs/**/*.log"))
 
-    def wait_for(self, condition, seconds: float = 240) -> None:
+    def wait_for(self, condition, seconds: float = 900) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, f"the run has ended:\n{self.text}"

@@ -88,10 +88,10 @@ def test_out_of_time_and_preempted_a_training_ends_with_the_same_bytes(
     run = submit(repo, "--until", "pretrain", *again, runtime="attempt")
     run.wait_for(lambda: "SLURM status is: 'TIMEOUT'" in run.text)
     run.wait_for(lambda: "resumed after epoch" in run.log())
-    second = run.ids[1]
-    cluster.ask("scontrol", "requeue", second)  # what preemption does to a job
-    run.wait_for(lambda: run.job(second)["JobState"] == "PENDING")
-    cluster.ask("scontrol", "update", f"JobId={second}", "StartTime=now")
+    running = run.ids[-1]  # the second, or a later one if the machine was busy
+    cluster.ask("scontrol", "requeue", running)  # what preemption does to a job
+    run.wait_for(lambda: run.job(running)["JobState"] == "PENDING")
+    cluster.ask("scontrol", "update", f"JobId={running}", "StartTime=now")
     assert run.finish() == 0, run.text
     assert weights(run.checkout) == uninterrupted
     assert not list(run.checkout.folder.glob("results/**/.*"))

@@ -76,6 +76,11 @@ def remove(root, name):
     (root / name).unlink()
 
 
+def extend(root, name):
+    file = root / name
+    file.write_text(file.read_text() + "one more row\n")
+
+
 def change(root, name):
     file = root / name
     file.write_text(file.read_text().replace("0.3", "0.4"))
@@ -105,7 +110,8 @@ def change(root, name):
         (remove, MODEL / "checkpoint.safetensors", MODEL / "autoattack-0.csv", "another checkp"),
         (change, ARCH / "evaluations.json", "leaderboard.csv", "does not follow"),
         (change, "leaderboard.csv", "leaderboard.csv", "does not follow"),
-        (replace, "comparison.csv", "comparison.csv", "does not follow"),
+        (extend, "comparison.csv", "comparison.csv", "does not follow"),
+        (replace, "comparison.csv", "comparison.csv", "other columns"),
     ],
 )
 def test_what_was_changed_is_named(tree, act, name, named, problem):

@@ -69,6 +69,32 @@ def test_it_is_refused_in_one_line_before_anything_runs(checkout, text, message)
     assert not (checkout.folder / "never").exists()
 
 
+def missing(path):
+    path.unlink()
+
+
+def folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def latin(path):
+    path.write_bytes("preset: dürer\n".encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "last"),
+    [(missing, "FileNotFoundError"), (folder, "IsADirectoryError"), (latin, "UnicodeDecodeError")],
+)
+def test_what_snakemake_itself_cannot_read_starts_no_job(tmp_path, spoil, last):
+    """Snakemake opens the file before any code of ours runs: the last line says what is wrong."""
+    checkout = Checkout(tmp_path / "repo", tiny_config())
+    spoil(checkout.folder / "tiny.yaml")
+    done = checkout.snakemake("--cores", "1", check=False)
+    assert done.returncode and done.stderr.strip().splitlines()[-1].startswith(last), done.stderr
+    assert not (checkout.folder / "results").exists()
+
+
 def refused(checkout, message):
     done = checkout.snakemake("--cores", "1", check=False)
     assert done.returncode and "Traceback" not in done.stderr + done.stdout

@@ -43,10 +43,13 @@ def test_the_pages_are_there_and_the_logs_say_something(finished):
 
 
 def test_a_second_checkout_elsewhere_gives_the_same_bytes(finished, tmp_path):
-    """Other folder, one core instead of two, fewer methods: the shared results are identical."""
+    """Other folder, one core instead of two, fewer methods, the last shards of a model first."""
     config = tiny_config()
     config["grid"][0]["methods"] = ["dense", "flyingbird"]
     again = Checkout(tmp_path / "elsewhere", config)
+    model = "results/tiny/digits/resnet18/flyingbird/unstructured-0.8/seed0"
+    again.snakemake("--cores", "1", f"{model}/autoattack-1.csv", f"{model}/hofmn-1.csv")
+    assert not list(again.folder.glob("results/tiny/**/*-0.csv"))
     again.snakemake("--cores", "1")
     for method, target in (("dense", "none-0"), ("flyingbird", "unstructured-0.8")):
         for name in ("checkpoint.safetensors", "hofmn.json", "evaluation.json"):

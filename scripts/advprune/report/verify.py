@@ -120,4 +120,7 @@ def _table(path: Path, table: Any) -> str:
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / path.name
         tables.write_csv(table(evaluations), again)
-        return "" if again.read_bytes() == path.read_bytes() else "does not follow from evaluations"
+        ours, theirs = again.read_bytes(), path.read_bytes()
+    if ours.split(b"\n", 1)[0] != theirs.split(b"\n", 1)[0]:
+        return "has other columns than this version writes; snakemake makes it again"
+    return "" if ours == theirs else "does not follow from evaluations"
