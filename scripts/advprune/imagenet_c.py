@@ -4,7 +4,7 @@ Hendrycks & Dietterich 2019, "Benchmarking Neural Network Robustness to Common C
 Perturbations", as the library imagecorruptions has them, with the severities of ImageNet-C. These
 are made for 224 pixels and leave nothing of 32. So every pixel becomes a square of 4×4 pixels, the
 large image is corrupted, and each square becomes the mean of its pixels: lengths and the deviation
-of noise are a quarter, near those of CIFAR-10-C. Without a corruption the way there and back
+of noise are a quarter, of the order of CIFAR-10-C's. Without a corruption the way there and back
 changes nothing. Pixelate and JPEG, whose grids would vanish in the squares, work on the image as
 it is, or enlarged to the library's minimum of 32 pixels. (Images of 8 pixels have too few for
 Pixelate: severities 2 and 5, a half and a quarter of 32, leave them as they are.)
