@@ -1,4 +1,5 @@
-# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image, doubts
+# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image, doubts,
+#                                                     costs
 #
 # The test images are attacked in shards. AutoAttack draws its random numbers per batch, so the
 # shard and batch sizes are part of its specification.
@@ -163,6 +164,70 @@ rule opinions:
         "python {input.script} --spec {params.spec:q} --model {params.model:q} --data {input.data}"
         " --checkpoint {input.net} --autoattack {input.autoattack} --hofmn {input.hofmn}"
         " --threads {params.threads} --device {params.device} --out {output} --log {log}"
+
+
+rule corruptions:
+    """Accuracy on corrupted test images; only where the configuration asks for it."""
+    input:
+        script=script("corruptions.py"),
+        code=code("corruptions.py"),
+        data=PATHS.dataset,
+        corrupted=[PATHS.corrupted(family) for family in CORRUPTIONS],
+        net=PATHS.of_model("checkpoint.safetensors"),
+    output:
+        PATHS.of_model("corruptions.json"),
+    log:
+        model_log("corruptions") + ".log",
+    benchmark:
+        model_log("corruptions") + ".tsv"
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=gpu,
+        runtime=growing(30, without=720),
+        mem_mb=growing(8_000, without=12_000),
+    params:
+        spec=spec(
+            lambda w: PROTOCOL.corruptions_spec(w.dataset)
+            | {"batch": CONFIG["evaluation"]["autoattack"]["batch"]}
+        ),
+        model=spec(identity),
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --spec {params.spec:q} --model {params.model:q} --data {input.data}"
+        " --corrupted {input.corrupted} --checkpoint {input.net} --threads {params.threads}"
+        " --device {params.device} --out {output} --log {log}"
+
+
+rule costs:
+    """What a model costs: parameters, multiplications and measured latency of its compact net."""
+    input:
+        script=script("costs.py"),
+        code=code("costs.py"),
+        audit=PATHS.of_model("audit.json"),
+        net=PATHS.of_model("checkpoint.safetensors"),
+    output:
+        PATHS.of_model("costs.json"),
+    log:
+        model_log("costs") + ".log",
+    conda:
+        environment("train")
+    threads: CONFIG["threads"]
+    resources:
+        gpu=gpu,
+        runtime=growing(30, without=60),
+        mem_mb=growing(8_000, without=12_000),
+    params:
+        model=spec(identity),
+        batch=CONFIG["evaluation"]["autoattack"]["batch"],
+        threads=CONFIG["threads"],
+        device=CONFIG["device"],
+    shell:
+        "python {input.script} --model {params.model:q} --audit {input.audit}"
+        " --checkpoint {input.net} --batch {params.batch} --threads {params.threads}"
+        " --device {params.device} --out {output} --log {log}"
 
 
 rule evaluate:

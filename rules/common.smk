@@ -19,7 +19,7 @@ from advprune.config import load_config, method_file
 from advprune.data.specs import SPECS
 from advprune.errors import UserError
 from advprune.paths import Layout
-from advprune.protocol import Protocol
+from advprune.protocol import CORRUPTIONS, Protocol
 
 # A file given with --configfile replaces the default one instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -185,14 +185,13 @@ def shards(pattern, attack):
     ]
 
 
-def evaluations(wildcards):
-    """Input function: evaluations of all models of one dataset and net."""
-    pattern = PATHS.of_model("evaluation.json")
-    chosen = (wildcards.dataset, wildcards.arch)
-    return [
+def of_models(name):
+    """Input function: a file of every model of one dataset and net."""
+    pattern = PATHS.of_model(name)
+    return lambda w: [
         pattern.format(**m.wildcards)
         for m in PROTOCOL.models
-        if (m.dataset, m.arch) == chosen
+        if (m.dataset, m.arch) == (w.dataset, w.arch)
     ]
 
 
@@ -242,7 +241,13 @@ ALL_THIN_ICE = sorted(
         if m.structure != "none" and PROTOCOL.dense(m)
     }
 )
-ALL_EVALUATIONS = sorted(
-    {PATHS.evaluations.format(dataset=m.dataset, arch=m.arch) for m in PROTOCOL.models}
+SETTINGS = sorted({(m.dataset, m.arch) for m in PROTOCOL.models})
+ALL_EVALUATIONS, ALL_COSTS, ALL_CORRUPTIONS = (
+    [pattern.format(dataset=dataset, arch=arch) for dataset, arch in SETTINGS]
+    for pattern in (
+        PATHS.evaluations,
+        PATHS.gathered("costs"),
+        PATHS.gathered("corruptions"),
+    )
 )
 METHOD_FILES = [near(method_file(key)) for key in sorted(PROTOCOL.methods)]

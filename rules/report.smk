@@ -6,7 +6,7 @@ rule collect:
     input:
         script=script("collect.py"),
         code=code("collect.py"),
-        evaluations=evaluations,
+        evaluations=of_models("evaluation.json"),
     output:
         PATHS.evaluations,
     log:
@@ -17,6 +17,26 @@ rule collect:
         gpu=0,
     shell:
         "python {input.script} --evaluations {input.evaluations} --out {output} --log {log}"
+
+
+rule gather:
+    """Gather the costs, or the accuracies on corrupted images, in the same way."""
+    input:
+        script=script("collect.py"),
+        code=code("collect.py"),
+        files=lambda w: of_models(f"{w.kind}.json")(w),
+    output:
+        PATHS.gathered("{kind}"),
+    log:
+        f"{LOGS}/gather/{{dataset}}/{{arch}}/{{kind}}.log",
+    wildcard_constraints:
+        kind="costs|corruptions",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --evaluations {input.files} --out {output} --log {log}"
 
 
 rule opinions_table:
@@ -38,6 +58,44 @@ rule opinions_table:
         gpu=0,
     shell:
         "python {input.script} --opinions {input.opinions} --out {output} --log {log}"
+
+
+rule corruptions_table:
+    """All models on corrupted images: every severity, and means."""
+    input:
+        script=script("corruptions_table.py"),
+        code=code("corruptions_table.py"),
+        corruptions=ALL_CORRUPTIONS,
+    output:
+        long=PATHS.summary("corruptions.csv"),
+        means=PATHS.summary("corruptions_means.csv"),
+    log:
+        f"{LOGS}/corruptions_table.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --corruptions {input.corruptions} --out {output.long}"
+        " --means {output.means} --log {log}"
+
+
+rule costs_table:
+    """The costs of all models; timings differ between runs, so they stay out of the leaderboard."""
+    input:
+        script=script("costs_table.py"),
+        code=code("costs_table.py"),
+        costs=ALL_COSTS,
+    output:
+        PATHS.summary("costs.csv"),
+    log:
+        f"{LOGS}/costs_table.log",
+    conda:
+        environment("report")
+    resources:
+        gpu=0,
+    shell:
+        "python {input.script} --costs {input.costs} --out {output} --log {log}"
 
 
 rule compare:
@@ -124,6 +182,7 @@ rule leaderboard:
         methods=METHOD_FILES,
         curves=PATHS.summary("curves.png"),
         thin_ice=ALL_THIN_ICE,
+        costs=PATHS.summary("costs.csv"),
     output:
         csv=PATHS.summary("leaderboard.csv"),
         html=PATHS.summary("leaderboard.html"),
@@ -141,5 +200,5 @@ rule leaderboard:
         ),
     shell:
         "python {input.script} --evaluations {input.evaluations} --methods {input.methods}"
-        " --curves {input.curves} {params.thin_ice} --preset {params.preset} --csv {output.csv}"
-        " --html {output.html} --tex {output.tex} --log {log}"
+        " --curves {input.curves} {params.thin_ice} --costs {input.costs} --preset {params.preset}"
+        " --csv {output.csv} --html {output.html} --tex {output.tex} --log {log}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from advprune import cli
-from advprune.report import page, records, tables
+from advprune.report import costs, page, records, tables
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,6 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
     parser.add_argument("--curves", nargs="*", type=Path, default=[], metavar="PNG")
     parser.add_argument("--thin-ice", nargs="*", type=Path, default=[], metavar="PNG")
+    parser.add_argument("--costs", type=Path, metavar="CSV", help="shown on the page only")
     parser.add_argument("--preset", default="", help="name of the run, for the page's heading")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--html", type=Path)
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.tex:
         tables.write_latex(frame, args.tex, records.names(cards))
     if args.html:
-        page.write(args.html, evaluations, cards, args.curves, args.preset, args.thin_ice)
+        found = costs.load(args.costs) if args.costs else None
+        page.write(args.html, evaluations, cards, args.curves, args.preset, args.thin_ice, found)
     if args.print:
         # a log file has no width of its own, and the default would fold the table
         width = None if sys.stdout.isatty() else 110

@@ -2,6 +2,7 @@
 
 import json
 
+from advprune.report.costs import COUNTS, TIMES
 from advprune.report.records import ACCURACIES
 
 EPS = [0.0, 0.1, 0.2, 0.3]
@@ -56,6 +57,13 @@ def failed(**extra):
     return evaluation(
         "radmm", **numbers, curve=None, status="collapsed", reason="loss is <NaN> & gone", **extra
     )
+
+
+def cost(seed=0, **extra):
+    """Costs of the net of `evaluation`."""
+    counts = dict.fromkeys(COUNTS, 1000) | {"theoretical_macs": None}
+    times = dict.fromkeys(TIMES, 12.5) | {"device": "x86_64", "threads": 1, "batch": 100}
+    return evaluation(seed=seed)["model"] | counts | times | extra
 
 
 def card(key, **extra):

@@ -34,6 +34,14 @@ class Layout:
         """The evaluations of all models of one dataset and net."""
         return f"{self.root}/{{dataset}}/{{arch}}/evaluations.json"
 
+    def gathered(self, kind: str) -> str:
+        """Another finding about all models of one dataset and net."""
+        return f"{self.root}/{{dataset}}/{{arch}}/{kind}.json"
+
+    def corrupted(self, family: str) -> str:
+        """Test images of a dataset under a family of common corruptions."""
+        return f"{self.root}/{{dataset}}/corrupted-{family}.safetensors"
+
     def thin_ice(self, ending: str) -> str:
         """A file about the distances of all models of one target, before and after pruning."""
         return f"{self.root}/thin_ice/{{dataset}}-{{arch}}-{{target}}{ending}"

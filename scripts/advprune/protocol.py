@@ -17,6 +17,8 @@ from advprune.errors import UserError
 from advprune.paths import target_name
 from advprune.plausible import check_config, check_override, sparsity_text
 
+# families of common corruptions: noise is one job, blur another
+CORRUPTIONS = ("noise", "blur", "weather", "digital")
 STRUCTURED = ("filters", "channels", "kernels")
 # images of the sample on which the indicators of attack failure are counted, steps of their attacks
 DOUBTS = {"images": 100, "steps": 100}
@@ -261,6 +263,11 @@ class Protocol:
         version = autoattack.get("version", "standard")
         chosen = DOUBTS | self.config["evaluation"].get("doubts", {})
         return kept | chosen | {"version": version, "fmn_steps": hofmn["steps"]}
+
+    def corruptions_spec(self, dataset: str) -> dict[str, Any]:
+        """Specification of the jobs that corrupt images, and of those that show them to a net."""
+        chosen = self.config["evaluation"]["corruptions"]["images"]
+        return {"images": min(chosen, split_size(self.config, dataset, "test"))}
 
     def shards(self, dataset: str, attack: str) -> int:
         """Number of shards of the test images for an attack."""

@@ -18,6 +18,10 @@ NAMES = [path.stem for path in FILES]
 # what is imported under another name than it is installed
 INDIRECT = {"opinions": {"numba"}}  # for an attack of foolbox, which does not ask for it
 PACKAGE = {"sklearn": "scikit-learn", "yaml": "PyYAML", "jinja2": "Jinja2"}
+PACKAGE |= {"cv2": "opencv-python", "imagecorruptions": "imagecorruptions-imaug"}
+# The library with windows, which needs the system's libGL, and the one without. The requirements,
+# installed as they are, have the latter; imagecorruptions asks pip for the former.
+TWIN = {"opencv-python": "opencv-python-headless"}
 
 
 def content(name):
@@ -77,6 +81,7 @@ def test_an_environment_has_what_the_requirements_and_this_python_have(name):
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     complete = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     for package, version in pins(name).items():
+        package = TWIN.get(package, package)
         assert complete[package] == version
         assert importlib.metadata.version(package).split("+")[0] == version
 

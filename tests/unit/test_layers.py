@@ -27,7 +27,7 @@ LAYERS = [
         "rounds",
         "robust_dataset",
     },
-    {"slimming", "fused", "precision", "compact"},
+    {"slimming", "fused", "precision", "compact", "costs", "corruptions", "imagenet_c"},
     {"methods", "attacks", "evaluation", "doubts"},
     {"stopwatch", "report", "bench", "fullsize", "profiling"},
 ]

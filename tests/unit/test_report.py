@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from advprune.errors import UserError
-from advprune.report import records, tables
-from report_samples import SEVERAL, card, dense, evaluation, failed, saved
+from advprune.report import costs, records, tables
+from report_samples import SEVERAL, card, cost, dense, evaluation, failed, saved
 
 SCRIPTS = Path(tables.__file__).parents[2]
 FIRST_COLUMNS = """
@@ -210,6 +210,14 @@ def test_scripts_write_everything_without_torch(tmp_path):
     assert "collapsed: loss is <NaN> & gone" in shown.stdout
     names = {str(p.relative_to(out)) for p in out.rglob("*.*")}
     assert names >= {"curves.pdf", "curves.png", "l.csv", "l.html", "l.tex"}
+    tables.write_csv(costs.table([cost()]), out / "costs.csv")
+    again = run_script(
+        "leaderboard.py", *inputs, "--preset", "demo", "--costs", out / "costs.csv", "--csv",
+        out / "m.csv", "--html", out / "m.html",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert (out / "m.csv").read_bytes() == (out / "l.csv").read_bytes()  # times are not in it
+    assert "12.5 ms" in (out / "m.html").read_text()
     check = "import sys; sys.path.insert(0, sys.argv[1]); import leaderboard, curves; "
     code = check + "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code, SCRIPTS]).returncode == 0

@@ -11,7 +11,7 @@ from advprune.doubts import SHARES
 from advprune.errors import UserError
 from advprune.report import curves, page
 from advprune.report.explain import MARKS
-from report_samples import CARDS, SEVERAL, card, dense, evaluation, failed
+from report_samples import CARDS, SEVERAL, card, cost, dense, evaluation, failed
 
 
 class Reader(HTMLParser):
@@ -127,7 +127,7 @@ def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apar
             rf" {method} .*?{'unstructured' if method != 'dense' else 'none'}.*?MACs",
             f"{models} MACs",
         )
-        assert ("≈ best" in row[0].split("eff.")[0]) is marked, row[0]
+        assert ("≈ best" in re.split("eff.|theoretical", row[0])[0]) is marked, row[0]
 
 
 def test_page_marks_doubts_and_links_each_to_its_explanation():
@@ -143,6 +143,18 @@ def test_page_marks_doubts_and_links_each_to_its_explanation():
     places = {a["id"] for _, a in reader.tags if "id" in a}
     assert targets <= places and "doubt-disagreement" in targets
     assert {f"doubt-{key}" for key in MARKS} <= places
+
+
+def test_page_shows_costs_where_there_are_any(html):
+    key = ("hydra", "digits", "resnet18", "unstructured", 0.9, 1)
+    known = cost(1, compact_macs=2345, one_compact_ms=0.18968, batch_compact_ms=None)
+    shown = page.render(SEVERAL, CARDS, [], "demo", costs={key: known})
+    text = " ".join(Reader(shown).text.split())
+    assert "of 176 k compact 1.00 k 1.23 M theoretical 123 k compact 2.35 k" in text
+    assert "0.190 ms dense 12.5 ms batch –" in text
+    assert text.count("– dense – batch –") == len(SEVERAL) - 1
+    assert "(x86_64, 1 thread)" in text and "for 100 images" in text
+    assert "compact" not in html
 
 
 def test_page_shows_thin_ice_where_there_is_any(figure, html):

@@ -15,9 +15,11 @@ PRUNING = {"prune", "finetune"}
 TUNED = {"tune_hofmn", "run_hofmn"}
 AGAIN = {"doubts", "opinions"}
 ATTACKS = {"run_autoattack"} | TUNED | AGAIN
-JOBS = TRAINING | ATTACKS
+COMPACT = ATTACKS | {"costs", "corruptions"}
+JOBS = TRAINING | COMPACT | {"corrupt"}
 NETS = JOBS | {"audit", "external"}
-PAGES = {"leaderboard", "compare", "curves", "thin_ice", "opinions_table"}
+TABLES = {"opinions_table", "corruptions_table", "costs_table"}
+PAGES = {"leaderboard", "compare", "curves", "thin_ice"} | TABLES
 BY_HAND = {"catalogue", "verify"}  # no rule runs them
 EVERY = NETS | PAGES | BY_HAND | {"dataset", "evaluate", "collect"}
 
@@ -46,7 +48,11 @@ SCRIPTS = {
     **each(JOBS, "closure", "data/batches", "jobs", "objectives", "recipes"),
     **each(JOBS, "seeds", "training"),
     **each(PRUNING, "methods/__init__", "methods/base", "sparse"),
-    **each(ATTACKS, "attacks/boundary", "compact", "fused", "precision", "slimming"),
+    "attacks/boundary": ATTACKS,
+    **each(COMPACT, "compact", "fused", "precision", "slimming"),
+    "costs": {"costs"},
+    "corruptions": {"corrupt", "corruptions"},
+    "imagenet_c": {"corrupt"},
     **each({"run_autoattack", "doubts"}, "attacks/autoattack", "attacks/fab", "attacks/square"),
     **each(TUNED | {"doubts"}, "attacks/fmn", "attacks/hofmn"),
     **each({"doubts"}, "attacks/indicators", "attacks/recheck"),
@@ -68,6 +74,8 @@ SCRIPTS = {
     "report/paired": {"compare", "leaderboard", "verify"},
     "report/thin_ice": {"thin_ice"},
     "report/page": {"leaderboard"},
+    "report/costs": {"costs_table", "leaderboard"},
+    "report/corruptions": {"corruptions_table"},
     "report/catalogue": {"catalogue"},
     **each({"verify"}, "report/verify", "paths"),
     # what only the planning uses: a change of theirs shows in the jobs' specifications, or nowhere

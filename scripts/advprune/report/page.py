@@ -10,11 +10,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from advprune.errors import UserError
+from advprune.report.costs import COUNTS, TIMES, measured_on, milliseconds
 from advprune.report.curves import CAPTION
 from advprune.report.explain import MARKS, marked
 from advprune.report.paired import level_with_best
 from advprune.report.records import (
     ACCURACIES,
+    IDENTITY,
     Group,
     Record,
     group_of,
@@ -23,6 +25,8 @@ from advprune.report.records import (
 from advprune.report.tables import leaderboard
 from advprune.results import write_text
 
+Costs = Mapping[tuple[Any, ...], Record]  # by the values of `IDENTITY`
+NO_COSTS = dict.fromkeys([*COUNTS, *TIMES], float("nan"))
 FIDELITY = {
     "code": "checked against the authors' code",
     "paper": "written from the paper",
@@ -37,9 +41,10 @@ def write(
     figures: Sequence[str | Path],
     preset: str,
     thin_ice: Sequence[str | Path] = (),
+    costs: Costs | None = None,
 ) -> None:
     """Write the page: all models, the PNG `figures`, and the cards of the methods that were run."""
-    write_text(path, render(evaluations, cards, figures, preset, thin_ice))
+    write_text(path, render(evaluations, cards, figures, preset, thin_ice, costs))
 
 
 def render(
@@ -48,6 +53,7 @@ def render(
     figures: Sequence[str | Path],
     preset: str,
     thin_ice: Sequence[str | Path] = (),
+    costs: Costs | None = None,
 ) -> str:
     """Return the page's HTML; equal input gives equal text."""
     environment = Environment(
@@ -58,10 +64,10 @@ def render(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"percent": percent, "quantity": quantity}
+    environment.filters |= {"percent": percent, "quantity": quantity, "ms": milliseconds}
     table = leaderboard(evaluations).to_dict("records")
     level = level_with_best(evaluations)
-    rows = [_row(row, cards.get(row["method"], {}), level) for row in table]
+    rows = [_row(row, cards.get(row["method"], {}), level, costs or {}) for row in table]
     for before, row in pairwise(rows):
         row["kind"] += " first" * (group_of(before) != group_of(row))
     used = sorted({row["method"] for row in table})
@@ -75,6 +81,8 @@ def render(
         figures=[_figure(Path(path)) for path in figures],
         caption=CAPTION,
         thin_ice=[_figure(Path(path)) for path in thin_ice],
+        measured=measured_on((costs or {}).values()),
+        batches=sorted({int(row["batch"]) for row in (costs or {}).values()}),
         fidelity=FIDELITY,
         marks=MARKS,
         rechecked=[row for row in rows if not pd.isna(row["missed_again"]) and row["missed_again"]],
@@ -93,7 +101,7 @@ def quantity(count: Any) -> str:
     return str(count)
 
 
-def _row(row: Record, card: Record, level: set[tuple[Group, str]]) -> Record:
+def _row(row: Record, card: Record, level: set[tuple[Group, str]], costs: Costs) -> Record:
     """Add what only the page shows: the card's fields and the text that the search looks in."""
     kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
     stage = card.get("stage", "")
@@ -107,9 +115,10 @@ def _row(row: Record, card: Record, level: set[tuple[Group, str]]) -> Record:
         "level": row["status"] == "ok" and (group_of(row), row["method"]) in level,
         "marked": marked(row),
         "removed": f"{100 * row['sparsity']:g} %",
+        "cost": costs.get(tuple(row[key] for key in IDENTITY), NO_COSTS),
     }
     texts = ("method", "dataset", "arch", "structure", "status", "reason", "warnings")
-    search = [*(row[key] for key in texts), *(str(value) for value in shown.values())]
+    search = [*(row[key] for key in texts), *(str(v) for k, v in shown.items() if k != "cost")]
     return row | shown | {"search": " ".join(search).lower()}
 
 
