@@ -242,12 +242,13 @@ ALL_THIN_ICE = sorted(
     }
 )
 SETTINGS = sorted({(m.dataset, m.arch) for m in PROTOCOL.models})
-ALL_EVALUATIONS, ALL_COSTS, ALL_CORRUPTIONS = (
+ALL_EVALUATIONS, ALL_COSTS, ALL_CORRUPTIONS, ALL_OPINIONS = (
     [pattern.format(dataset=dataset, arch=arch) for dataset, arch in SETTINGS]
     for pattern in (
         PATHS.evaluations,
         PATHS.gathered("costs"),
         PATHS.gathered("corruptions"),
+        PATHS.gathered("opinions"),
     )
 )
 METHOD_FILES = [near(method_file(key)) for key in sorted(PROTOCOL.methods)]

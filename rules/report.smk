@@ -20,7 +20,7 @@ rule collect:
 
 
 rule gather:
-    """Gather the costs, or the accuracies on corrupted images, in the same way."""
+    """Gather other findings about the models in the same way."""
     input:
         script=script("collect.py"),
         code=code("collect.py"),
@@ -30,7 +30,7 @@ rule gather:
     log:
         f"{LOGS}/gather/{{dataset}}/{{arch}}/{{kind}}.log",
     wildcard_constraints:
-        kind="costs|corruptions",
+        kind="costs|corruptions|opinions",
     conda:
         environment("report")
     resources:
@@ -44,10 +44,7 @@ rule opinions_table:
     input:
         script=script("opinions_table.py"),
         code=code("opinions_table.py"),
-        opinions=[
-            PATHS.of_model("opinions.json").format(**m.wildcards)
-            for m in PROTOCOL.models
-        ],
+        opinions=ALL_OPINIONS,
     output:
         PATHS.summary("opinions.csv"),
     log:

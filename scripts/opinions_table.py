@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     cli.open_log(args.log)
-    rows = [row for path in sorted(args.opinions) for row in read_json(path)]
+    rows = [row for path in args.opinions for model in read_json(path) for row in model]
     first = ["method", "dataset", "arch", "structure", "sparsity", "seed", "attack"]
     frame = pd.DataFrame(rows)
     write_csv(frame[[*first, *(c for c in frame if c not in first)]], args.out)

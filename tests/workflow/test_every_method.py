@@ -6,9 +6,10 @@ from checkout import Checkout, every_method_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("methods")]
 METHODS = every_method_config()["grid"][0]["methods"]
-SUMMARIES = {"collect", "compare", "curves", "thin_ice", "leaderboard"}
+PAGES = {"compare", "costs_table", "curves", "thin_ice", "leaderboard"}
+SUMMARIES = {"collect", "gather"} | PAGES
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "doubts"}
-OF_A_MODEL = {"prune", "finetune", "audit", "evaluate"} | ATTACKS
+OF_A_MODEL = {"prune", "finetune", "audit", "costs", "evaluate"} | ATTACKS
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,18 @@ import pytest
 from checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
-PAGES = {"compare", "curves", "thin_ice", "leaderboard"}
+PAGES = {"compare", "costs_table", "curves", "thin_ice", "leaderboard"}
+SUMMARIES = {"collect", "gather"} | PAGES
 GATHERED = {"collect", "compare", "curves", "leaderboard"}
 NUMBERS = {"evaluate"} | GATHERED
 DOUBTED = {"doubts"} | NUMBERS
 ICE = {"thin_ice", "leaderboard"}  # distances before and after pruning
+PRICED = {"gather", "costs_table", "leaderboard"}
+COSTS = {"costs"} | PRICED
 MEASURED = {"hofmn"} | DOUBTED | ICE
 TUNED = {"hofmn_tune"} | MEASURED
 ATTACKED = {"autoattack"} | TUNED
-AUDITED = ATTACKED | {"audit"}
+AUDITED = ATTACKED | {"audit"} | COSTS
 FINETUNED = AUDITED | {"finetune"}
 PRUNED = FINETUNED | {"prune"}
 TRAINED = PRUNED | {"pretrain"}
@@ -62,14 +65,16 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/pretrain.py", TRAINED),
         ("scripts/prune.py", PRUNED),
         ("scripts/finetune.py", FINETUNED),
-        ("scripts/audit.py", {"audit"} | NUMBERS),
+        ("scripts/audit.py", {"audit"} | NUMBERS | COSTS),
         ("scripts/run_autoattack.py", {"autoattack"} | DOUBTED),
         ("scripts/tune_hofmn.py", TUNED),
         ("scripts/run_hofmn.py", MEASURED),
         ("scripts/doubts.py", DOUBTED),
         ("scripts/thin_ice.py", ICE),
+        ("scripts/costs.py", COSTS),
+        ("scripts/costs_table.py", {"costs_table", "leaderboard"}),
         ("scripts/evaluate.py", NUMBERS),
-        ("scripts/collect.py", GATHERED),
+        ("scripts/collect.py", GATHERED | PRICED),
         ("scripts/compare.py", {"compare"}),
         ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
         ("scripts/leaderboard.py", {"leaderboard"}),
@@ -77,6 +82,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/catalogue.py", set()),
         ("scripts/verify.py", set()),
         ("scripts/opinions.py", set()),  # off in this run
+        ("scripts/corruptions.py", set()),
         # one module of each kind
         ("scripts/advprune/results.py", EVERYTHING),
         ("scripts/advprune/data/prepare.py", EVERYTHING),
@@ -86,13 +92,15 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/methods/base.py", PRUNED),
         ("scripts/advprune/methods/lwm.py", PRUNED),
         ("scripts/advprune/methods/awt.py", set()),  # not in this grid
-        ("scripts/advprune/compact.py", ATTACKED),
+        ("scripts/advprune/compact.py", ATTACKED | COSTS),
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | DOUBTED),
         ("scripts/advprune/evaluation.py", NUMBERS),
         ("scripts/advprune/origin.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
+        ("scripts/advprune/report/costs.py", {"costs_table", "leaderboard"}),
+        ("scripts/advprune/precision.py", ATTACKED | COSTS),
         ("scripts/advprune/report/look.py", {"curves"} | ICE),
         ("scripts/advprune/report/page.py", {"leaderboard"}),
         ("scripts/advprune/protocol.py", set()),
@@ -127,7 +135,7 @@ def put(config, place, value):
         ("datasets.digits.training_attack.steps", 2, TRAINED),
         ("datasets.digits.limits.train", 65, EVERYTHING),
         ("archs.resnet18.width", 6, TRAINED),
-        ("evaluation.autoattack.batch", 5, {"autoattack"} | DOUBTED),
+        ("evaluation.autoattack.batch", 5, {"autoattack"} | DOUBTED | COSTS),
         ("evaluation.autoattack.shard", 5, {"autoattack"} | DOUBTED),
         ("evaluation.hofmn.trials", 3, TUNED),
         ("evaluation.hofmn.shard", 5, TUNED),
@@ -143,7 +151,7 @@ def test_a_value_of_the_configuration(checkout, place, value, expected):
 
 def own(planned, place):
     """What the models' own files have at a place of their path."""
-    return {name.split("/")[place] for rule, name in planned if rule not in {"collect"} | PAGES}
+    return {name.split("/")[place] for rule, name in planned if rule not in SUMMARIES}
 
 
 def test_epochs_of_a_phase_concern_those_who_train_in_it(checkout):
@@ -227,4 +235,4 @@ def test_an_environment_plans_its_jobs_where_environments_are_used(tmp_path, che
     conda.snakemake("--touch", "--forceall", "--cores", "1")
     assert conda.planned() == set()
     conda.append("envs/report.yaml")
-    assert rules(conda.planned()) == NUMBERS | ICE
+    assert rules(conda.planned()) == NUMBERS | ICE | PRICED
