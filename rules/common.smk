@@ -215,8 +215,9 @@ def thin_ice_spec(wildcards):
             {
                 "model": PROTOCOL.identity(m, m.seed),
                 "folder": PATHS.model.format(**m.wildcards),
-                "same_pretraining": PROTOCOL.pretrain_name(m.dataset, m.arch, m.method)
-                == start,
+                # nets from elsewhere were not pretrained here
+                "same_pretraining": m.method in PROTOCOL.methods
+                and PROTOCOL.pretrain_name(m.dataset, m.arch, m.method) == start,
             }
             for m in models
         ],
