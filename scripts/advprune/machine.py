@@ -1,5 +1,6 @@
 """What the workflow must know of the machine it plans on. Pure Python without torch."""
 
+import functools
 import glob
 import os
 import sys
@@ -9,6 +10,7 @@ from advprune.errors import UserError
 from advprune.protocol import Protocol
 
 
+@functools.cache  # every job asks
 def has_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU, without loading any driver."""
     return bool(glob.glob("/dev/nvidia[0-9]*"))
