@@ -198,7 +198,7 @@ def of_models(name):
 def thin_ice_models(wildcards):
     """Models of one target, all methods and seeds."""
     chosen = (wildcards.dataset, wildcards.arch, wildcards.target)
-    return [m for m in PROTOCOL.models if (m.dataset, m.arch, m.target) == chosen]
+    return [m for m in PRUNED_HERE if (m.dataset, m.arch, m.target) == chosen]
 
 
 def thin_ice_spec(wildcards):
@@ -215,9 +215,8 @@ def thin_ice_spec(wildcards):
             {
                 "model": PROTOCOL.identity(m, m.seed),
                 "folder": PATHS.model.format(**m.wildcards),
-                # nets from elsewhere were not pretrained here
-                "same_pretraining": m.method in PROTOCOL.methods
-                and PROTOCOL.pretrain_name(m.dataset, m.arch, m.method) == start,
+                "same_pretraining": PROTOCOL.pretrain_name(m.dataset, m.arch, m.method)
+                == start,
             }
             for m in models
         ],
@@ -235,12 +234,14 @@ def thin_ice_tables(wildcards):
     ]
 
 
+# What a net from elsewhere was before it was pruned is not known.
+PRUNED_HERE = [
+    m
+    for m in PROTOCOL.models
+    if m.structure != "none" and m.method in PROTOCOL.methods and PROTOCOL.dense(m)
+]
 ALL_THIN_ICE = sorted(
-    {
-        PATHS.thin_ice(".png").format(**m.wildcards)
-        for m in PROTOCOL.models
-        if m.structure != "none" and PROTOCOL.dense(m)
-    }
+    {PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED_HERE}
 )
 SETTINGS = sorted({(m.dataset, m.arch) for m in PROTOCOL.models})
 ALL_EVALUATIONS, ALL_COSTS, ALL_CORRUPTIONS, ALL_OPINIONS = (
