@@ -39,7 +39,7 @@ def digits(tmp_path_factory) -> Dataset:
 
 @pytest.fixture(scope="module")
 def data_folder() -> Path:
-    folder = Path(os.environ.get("ADVPRUNE_DATA", ROOT.parent / "shared" / "data"))
+    folder = Path(os.environ.get("ADVPRUNE_DATA", ROOT / "data"))
     if not folder.is_dir():
         pytest.skip("no local data: set ADVPRUNE_DATA to a folder that holds it")
     return folder

@@ -60,17 +60,16 @@ def test_a_second_checkout_elsewhere_gives_the_same_bytes(finished, tmp_path):
     assert set(ours) <= set(rows) and len(ours) == 3
 
 
-def cifar_folder():
-    """Folder with cifar-10-batches-py, from the environment or beside the repository."""
-    places = [os.environ.get("ADVPRUNE_DATA", ""), ROOT.parent / "shared" / "data"]
-    found = [Path(p) for p in places if p and (Path(p) / "cifar-10-batches-py").is_dir()]
-    return found[0] if found else None
+DATA = Path(os.environ.get("ADVPRUNE_DATA", ROOT / "data"))
 
 
-@pytest.mark.skipif(cifar_folder() is None, reason="no local CIFAR-10 (set ADVPRUNE_DATA)")
+@pytest.mark.skipif(
+    not (DATA / "cifar-10-batches-py").is_dir(),
+    reason="no local CIFAR-10: set ADVPRUNE_DATA",
+)
 def test_cifar10_runs_through_the_same_dag(tmp_path):
     config = tiny_config()
-    config |= {"preset": "cifar", "data_root": str(cifar_folder())}
+    config |= {"preset": "cifar", "data_root": str(DATA)}
     entry = {"eps": "8/255", "training_attack": {"step": "2/255", "steps": 1}}
     config["datasets"] = {"cifar10": entry | {"limits": {"train": 200, "val": 16, "test": 4}}}
     config["archs"] = {"vgg16": {"width": 4}}
