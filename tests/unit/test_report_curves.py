@@ -23,6 +23,14 @@ def test_band_of_several_seeds_covers_all_their_intervals():
     assert (line.low[2], line.high[2]) == (pytest.approx(25), pytest.approx(47))
 
 
+@pytest.mark.parametrize(("methods", "bands"), [(8, 8), (9, 0)])
+def test_bands_are_drawn_while_they_can_be_told_apart(methods, bands):
+    keys = [f"m{i}" for i in range(methods)]
+    rows = records.records([evaluation(key) for key in keys])
+    axes = curves.group_figure(*next(iter(records.groups(rows).items())), {}).axes[0]
+    assert len(axes.collections) == bands
+
+
 def test_lines_are_ordered_by_accuracy_at_eps_and_failures_have_none():
     group = next(iter(records.groups(records.records(SEVERAL)).values()))
     assert [line.method for line in curves.lines(group)] == ["dense", "awt", "hydra"]

@@ -9,9 +9,11 @@ from checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-EVERYTHING_BELOW = {"autoattack", "hofmn_tune", "hofmn", "audit", "doubts", "evaluate", "thin_ice"}
+COSTS = {"costs", "gather", "costs_table"}
+ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "doubts"}
+EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
 SUMMARIES = {"collect", "compare", "leaderboard", "curves"}
-SHARED = SUMMARIES | {"pretrain", "thin_ice"}
+SHARED = SUMMARIES | {"pretrain", "thin_ice", "gather", "costs_table"}
 
 
 @pytest.fixture
@@ -80,7 +82,7 @@ def test_a_citation_plans_the_pages_only(checkout):
             {"hofmn_tune", "hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES,
         ),
         ("scripts/advprune/attacks/indicators.py", {"doubts", "evaluate"} | SUMMARIES),
-        ("scripts/advprune/audit.py", {"audit", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/audit.py", {"audit", "evaluate"} | COSTS | SUMMARIES),
         ("scripts/advprune/dropgrow.py", {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES),
         ("scripts/run_hofmn.py", {"hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES),
     ],

@@ -28,13 +28,15 @@ from advprune.report.records import (
 )
 from advprune.results import atomic
 
+MOST_BANDS = 8
 CAPTION = (
     "Accuracy on the test images when each may be perturbed by up to ε, from the minimum-norm "
     "distances of HO-FMN. One seed: the band is the 95 % Wilson interval. Several seeds: the line "
     "is their mean and the band reaches from the lowest to the highest end of their own intervals, "
-    "so it covers both the choice of images and the training. The vertical line is the ε of the "
-    "leaderboard; the ranking gives the accuracy there. Dashed grey: dense net. "
-    "Seeds flagged in the leaderboard are left out; † marks a method with no other, drawn thin."
+    "so it covers both the choice of images and the training. More than eight curves are drawn "
+    "without bands. The vertical line is the ε of the leaderboard; the ranking gives the accuracy "
+    "there. Dashed grey: dense net. Seeds flagged in the leaderboard are left out; † marks a "
+    "method with no other, drawn thin."
 )
 
 
@@ -81,7 +83,10 @@ def lines(members: Sequence[Record]) -> list[Line]:
 
 
 def draw(axes: Axes, curves: Sequence[Line], record: Record, look: Mapping[str, Style]) -> None:
-    """Draw a group's curves: bands below, the best line on top, each marked at the record's eps."""
+    """Draw a group's curves: bands below, the best line on top, each marked at the record's eps.
+
+    More than `MOST_BANDS` bands would only lie over one another, and there are none.
+    """
     scale = _scale(record)
     eps = record["eps"] * scale
     axes.axvline(eps, color="#8c8c8c", linewidth=0.7, zorder=1)
@@ -89,7 +94,8 @@ def draw(axes: Axes, curves: Sequence[Line], record: Record, look: Mapping[str, 
     for depth, line in enumerate(reversed(curves)):
         style, x, order = look[line.method], line.eps * scale, 3 + depth / 100
         colour, width = style.colour, 0.7 if line.flagged else 1.2
-        axes.fill_between(x, line.low, line.high, color=colour, alpha=shade, lw=0, zorder=2)
+        if len(curves) <= MOST_BANDS:
+            axes.fill_between(x, line.low, line.high, color=colour, alpha=shade, lw=0, zorder=2)
         axes.plot(x, line.mean, color=colour, ls=style.dash, lw=width, zorder=order)
         axes.plot(eps, line.value(line.mean), style.marker, color=colour, ms=3, mew=0, zorder=5)
     axes.set(xlim=(0, max((c.eps[-1] * scale for c in curves), default=2 * eps)), ylim=(0, 100))
