@@ -8,6 +8,7 @@ from killing import broken, disturb
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+ATTACKS = ("autoattack", "hofmn")
 KILLS = 6  # fifty of them on the demo: tests/killing.py by hand
 
 
@@ -26,6 +27,26 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
         for f in (repo, finished.folder)
     )
     assert ours == [theirs[0], *(line for line in theirs if line.startswith("lwm,"))]
+    assert not broken(repo / "results")
+
+
+def test_an_evaluation_that_is_killed_gives_the_same_tables(finished, tmp_path):
+    repo = finished.copy(tmp_path / "repo").folder
+    model = repo / "results/tiny/digits/resnet18/lwm/filters-0.5/seed0"
+    lost = [model / f"{attack}-{shard}.csv" for attack in ATTACKS for shard in (0, 1)]
+    lost += [model / name for name in ("hofmn.json", "doubts.json", "evaluation.json")]
+    before = {path: path.read_bytes() for path in lost}
+    # Snakemake does not look below pages that are there
+    for path in [
+        *lost,
+        model.parents[2] / "evaluations.json",
+        repo / "results/tiny/leaderboard.csv",
+    ]:
+        path.unlink()
+    hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240902, longest=6)
+    attacking = {f"scripts/{name}.py" for name in ("run_autoattack", "tune_hofmn", "run_hofmn")}
+    assert attacking & set(hit), hit
+    assert {path: path.read_bytes() for path in lost} == before
     assert not broken(repo / "results")
 
 
