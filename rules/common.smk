@@ -113,8 +113,8 @@ def gpu(wildcards=None):
 def growing(with_gpu, without):
     """Resource function: minutes or MB of the first attempt; each further one gets as much more.
 
-    A training that hits its limit goes on after its last epoch, so no limit must hold all of it.
-    Where the figures come from is said in docs/scaling.md.
+    A training that hits its limit goes on after its last epoch, AutoAttack after the last of its
+    attacks, so no limit must hold all of it. Where the figures come from is said in docs/scaling.md.
     """
     return lambda wildcards, attempt: (with_gpu if gpu() else without) * attempt
 

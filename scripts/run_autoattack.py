@@ -3,15 +3,17 @@
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from advprune import cli, jobs
-from advprune.attacks.autoattack import autoattack
+from advprune.attacks.autoattack import Verdicts, autoattack
 from advprune.attacks.verdicts import write_table
 from advprune.compact import for_attacks
 from advprune.config import fraction
 from advprune.origin import sha256
 from advprune.precision import EXACT
 from advprune.results import write_json
+from advprune.resume import Resume
 from advprune.seeds import derive
 
 
@@ -26,17 +28,25 @@ def main() -> None:
     job = jobs.start(parser, __file__, inputs=("data", "checkpoint"))
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
-    found = autoattack(
-        for_attacks(job.checkpoint(args.checkpoint).net, x),
-        x,
-        y,
-        eps=fraction(spec["eps"]),
-        seed=derive(spec["seed"], "autoattack", args.shard) % 2**31,
-        batch_size=spec["batch"],
-        version=spec["version"],
-        precision=spec.get("precision", EXACT),
-        progress=cli.log.info,
-    )
+    net = for_attacks(job.checkpoint(args.checkpoint).net, x)
+    with jobs.resume_state(args.out) as state:
+        found = autoattack(
+            net,
+            x,
+            y,
+            eps=fraction(spec["eps"]),
+            seed=derive(spec["seed"], "autoattack", args.shard) % 2**31,
+            batch_size=spec["batch"],
+            version=spec["version"],
+            precision=spec.get("precision", EXACT),
+            resume=Resume(state, job.fingerprint()),
+        )
+        _write(job, index, y, found)
+
+
+def _write(job: jobs.Job, index: range, y: torch.Tensor, found: Verdicts) -> None:
+    """Write the verdicts per image, AutoAttack's warnings, and the card."""
+    args = job.args
     table = {
         "index": index,
         "label": y.tolist(),

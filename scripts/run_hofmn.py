@@ -11,6 +11,7 @@ from advprune.attacks.verdicts import write_table
 from advprune.compact import for_attacks
 from advprune.origin import sha256
 from advprune.precision import EXACT
+from advprune.progress import bar
 from advprune.results import read_json, write_json
 
 
@@ -25,15 +26,19 @@ def main() -> None:
     job = jobs.start(parser, __file__, inputs=("data", "checkpoint", "tuned"))
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
-    found = fmn_in_batches(
-        for_attacks(job.checkpoint(args.checkpoint).net, x),
-        x,
-        y,
-        steps=spec["steps"],
-        batch_size=spec["batch"],
-        config=Tuned.from_dict(read_json(args.tuned)).config,
-        precision=spec.get("precision", EXACT),
-    )
+    net = for_attacks(job.checkpoint(args.checkpoint).net, x)
+    config = Tuned.from_dict(read_json(args.tuned)).config
+    with bar("FMN", total=len(x)) as shown:
+        found = fmn_in_batches(
+            net,
+            x,
+            y,
+            steps=spec["steps"],
+            batch_size=spec["batch"],
+            config=config,
+            precision=spec.get("precision", EXACT),
+            progress=shown.update,
+        )
     table = {
         "index": index,
         "label": y.tolist(),

@@ -57,8 +57,9 @@ def disturb(
 ) -> list[str]:
     """Run Snakemake in `folder`, killed `kills` times at most; returns what each kill hit.
 
-    Every time, after up to `longest` seconds of work, a job gets SIGKILL, or by turns Snakemake
-    itself. Jobs of a killed Snakemake go on by themselves for a while, as they do in real life.
+    Every time, after up to `longest` CPU seconds of jobs, a job gets SIGKILL, or by turns Snakemake
+    itself; on a busy machine the same wall seconds would see less work. Jobs of a killed Snakemake
+    go on by themselves for a while, as they do in real life.
     """
     draw = random.Random(seed)
     command = [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "1"]
@@ -89,17 +90,16 @@ def disturb(
 
 
 def _victim(run: subprocess.Popen, after: float, jobs: bool) -> psutil.Process | None:
-    """Wait for the first job and then some more; a job or Snakemake. None: the run has ended."""
-    end = None
+    """Wait until jobs have worked for so long; a job or Snakemake. None: the run has ended."""
+    worked: dict[int, float] = {}
     while run.poll() is None:
         try:
             main = psutil.Process(run.pid)
             working = [p for p in main.children(recursive=True) if _script(p)]
+            worked |= {p.pid: sum(p.cpu_times()[:2]) for p in working}
         except psutil.NoSuchProcess:
             continue
-        if working and end is None:
-            end = time.monotonic() + after
-        if working and time.monotonic() >= end:
+        if working and sum(worked.values()) >= after:
             return working[0] if jobs else main
         time.sleep(0.05)
     return None

@@ -29,7 +29,8 @@ def run(main: Callable[[], None]) -> None:
     So does a full disk, and a place where nothing can be written.
 
     SIGTERM, which clusters send before they kill, ends with status 143 and leaves no half-written
-    file; a training that is started again goes on after its last finished epoch.
+    file; a training that is started again goes on after its last finished epoch, AutoAttack
+    after the last of its attacks.
     """
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -43,7 +44,9 @@ def run(main: Callable[[], None]) -> None:
         name = f"{error.filename}: " if error.filename else ""
         _refuse(f"{name}{error.strerror}")
     except Terminated:
-        log.warning("terminated from outside; finished epochs are kept for the next attempt")
+        log.warning(
+            "terminated from outside; finished epochs and attacks are kept for the next attempt"
+        )
         sys.exit(128 + signal.SIGTERM)
     except Exception:
         log.exception("failed")

@@ -142,4 +142,5 @@ def resume_state(out: Path) -> Iterator[Path]:
     folder = out.with_name(f".{out.stem}.state")
     folder.mkdir(parents=True, exist_ok=True)
     yield folder
-    shutil.rmtree(folder)
+    # a job that outlived its killed Snakemake may have done the same and removed it already
+    shutil.rmtree(folder, ignore_errors=True)

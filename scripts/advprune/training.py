@@ -5,7 +5,6 @@ is carried from epoch to epoch, so a run resumed from its last finished epoch en
 an uninterrupted one.
 """
 
-import io
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +22,7 @@ from advprune.models.frozen import frozen
 from advprune.objectives import Objective, Threat, pgd
 from advprune.progress import bar
 from advprune.recipes import Recipe, multiplier, optimizer
-from advprune.results import atomic
+from advprune.resume import Resume
 from advprune.seeds import generator
 
 log = logging.getLogger("advprune")
@@ -200,12 +199,12 @@ class Trainer:
         log.info("%s  epoch %d/%d  %s", phase, loop.epoch, loop.epochs, figures)
         return record
 
-    def _state_file(self, phase: str) -> Path:
-        return self.state_dir / f"{phase}.pt"
+    @property
+    def _files(self) -> Resume:
+        return Resume(self.state_dir, self.fingerprint)
 
     def _save(self, loop: Loop, hooks: Sequence[Hook], phase: str, history: list) -> None:
         state = {
-            "fingerprint": self.fingerprint,
             "epoch": loop.epoch,
             "step": loop.step,
             "stop": loop.stop,
@@ -214,23 +213,12 @@ class Trainer:
             "optimizer": loop.optimizer.state_dict(),
             "hooks": [hook.state_dict() for hook in hooks],
         }
-        content = io.BytesIO()  # torch would tell of a full disk in its own words
-        torch.save(state, content)
-        with atomic(self._state_file(phase)) as path:
-            path.write_bytes(content.getbuffer())
+        self._files.save(phase, state)
 
     def _resume(self, loop: Loop, hooks: Sequence[Hook], phase: str) -> list[dict[str, float]]:
         """Take up the phase's last finished epoch, if there is one of this very job."""
-        path = self._state_file(phase)
-        if not path.exists():
-            return []
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-        except Exception:  # a damaged resume file costs time, never correctness
-            log.warning("%s cannot be read; %s starts over", path, phase)
-            return []
-        if state["fingerprint"] != self.fingerprint:
-            log.info("%s: the job has changed since it was interrupted; starting over", phase)
+        state = self._files.load(phase, self.device)
+        if state is None:
             return []
         loop.net.load_state_dict(state["net"])
         loop.optimizer.load_state_dict(state["optimizer"])

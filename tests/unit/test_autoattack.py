@@ -10,6 +10,7 @@ from advprune.attacks import autoattack as module
 from advprune.attacks.autoattack import autoattack
 from advprune.attacks.boundary import misclassified
 from advprune.errors import UserError
+from advprune.resume import Resume
 from attacked_nets import digits_case, linear_case
 
 EPS = 0.12
@@ -34,6 +35,61 @@ def test_verdicts_are_those_of_the_original(case, verdicts):
     assert torch.equal(labels == y, verdicts.robust)
     assert torch.equal(adversarial, verdicts.adversarial)
     assert 0 < verdicts.robust.sum() < verdicts.clean_correct.sum() <= 20
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def kill_at(monkeypatch, attack):
+    """From now on AutoAttack dies where `attack` is run; returns the names of those that were."""
+    ran, run = [], module._run
+
+    def fatal(net, engines, name, *rest):
+        ran.append(name)
+        if name == attack:
+            raise KilledError
+        return run(net, engines, name, *rest)
+
+    monkeypatch.setattr(module, "_run", fatal)
+    return ran
+
+
+@pytest.mark.parametrize("attack", ["apgd-t", "fab-t", "square"])
+def test_a_killed_run_goes_on_after_its_last_attack(case, verdicts, attack, monkeypatch, tmp_path):
+    options = {"eps": EPS, "seed": 3, "batch_size": 7, "resume": Resume(tmp_path, "job")}
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        before = kill_at(patch, attack)
+        autoattack(*case, **options)
+    after = kill_at(monkeypatch, None)
+    again = autoattack(*case, **options)
+    assert before[:-1] + after == ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert torch.equal(again.robust, verdicts.robust)
+    assert torch.equal(again.adversarial, verdicts.adversarial)
+    assert (again.broken_by, again.warnings) == (verdicts.broken_by, verdicts.warnings)
+
+
+@pytest.mark.parametrize("damage", ["another job", "half a file"])
+def test_resume_files_that_do_not_fit_are_not_taken_up(case, damage, monkeypatch, tmp_path):
+    net, x, y = case
+    options = {"eps": EPS, "seed": 3, "batch_size": 7, "attacks": ["apgd-ce", "apgd-t"]}
+    autoattack(net, x[:5], y[:5], **options, resume=Resume(tmp_path, "job"))
+    if damage == "half a file":
+        (tmp_path / "attacks.pt").write_bytes((tmp_path / "attacks.pt").read_bytes()[:100])
+    ran = kill_at(monkeypatch, None)
+    fingerprint = "job" if damage == "half a file" else damage
+    autoattack(net, x[:5], y[:5], **options, resume=Resume(tmp_path, fingerprint))
+    assert ran == ["apgd-ce", "apgd-t"]
+
+
+def test_warnings_of_an_interrupted_run_are_kept_once(case, monkeypatch, tmp_path):
+    soft = nn.Sequential(case[0], nn.Softmax(1))
+    options = {"eps": 0.01, "seed": 0, "batch_size": 4, "resume": Resume(tmp_path, "job")}
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        kill_at(patch, "apgd-t")
+        autoattack(soft, case[1][:4], case[2][:4], **options)
+    again = autoattack(soft, case[1][:4], case[2][:4], **options, attacks=["apgd-ce"])
+    assert sum("probability distribution" in text for text in again.warnings) == 1
 
 
 def test_verdicts_are_consistent(case, verdicts):
@@ -88,20 +144,20 @@ def test_colour_images_in_any_layout(layout):
     assert found.robust[distance > 0.021].all()
 
 
-def test_no_survivors_and_a_single_survivor(case):
+def test_no_survivors_and_a_single_survivor(case, caplog):
+    caplog.set_level(logging.INFO, "advprune")
     net, x, _ = case
     wrong = (net(x[:3]).argmax(1) + 1) % 10
     none = autoattack(net, x[:3], wrong, eps=EPS, seed=0, batch_size=2)
     assert none.broken_by == ["clean"] * 3
     assert not none.robust.any()
     assert torch.equal(none.adversarial, x[:3])
-    seen = []
     one = torch.where(torch.tensor([False, True, False]), net(x[:3]).argmax(1), wrong)
     names = ["apgd-ce", "apgd-t", "fab-t"]
-    options = {"seed": 0, "batch_size": 2, "attacks": names, "progress": seen.append}
+    options = {"seed": 0, "batch_size": 2, "attacks": names}
     single = autoattack(net, x[:3], one, eps=1e-4, **options)
     assert single.broken_by == ["clean", "", "clean"]
-    assert seen[-1] == "fab-t: 1 of 3 samples still robust"
+    assert caplog.messages[-1] == "fab-t: 1 of 3 samples still robust"
     assert autoattack(net, x[1:2], one[1:2], eps=0.9, **options).broken_by == ["apgd-ce"]
 
 

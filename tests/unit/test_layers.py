@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "seeds", "paths", "results", "progress", "cli", "closure", "intervals", "origin"},
     {"data.specs", "models.names", "config", "plausible", "external", "protocol", "machine"},
     {"data", "models", "cards", "masks"},
-    {"objectives", "recipes", "training", "sparse", "audit", "jobs", "foreign"},
+    {"resume", "objectives", "recipes", "training", "sparse", "audit", "jobs", "foreign"},
     {
         "dropgrow",
         "tickets",

@@ -46,7 +46,7 @@ SCRIPTS = {
     # jobs
     "config": JOBS | {"evaluate", "thin_ice"},
     **each(JOBS, "closure", "data/batches", "jobs", "objectives", "recipes"),
-    **each(JOBS, "seeds", "training"),
+    **each(JOBS, "resume", "seeds", "training"),
     **each(PRUNING, "methods/__init__", "methods/base", "sparse"),
     "attacks/boundary": ATTACKS,
     **each(COMPACT, "compact", "fused", "precision", "slimming"),

@@ -16,7 +16,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
     config = tiny_config()
     config["grid"][0]["methods"] = [{"lwm": ["filters"]}]
     repo = Checkout(tmp_path / "repo", config).folder
-    hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240901, longest=20)
+    hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240901, longest=15)
     assert {"snakemake"} < set(hit), hit
     model = "digits/resnet18/lwm/filters-0.5/seed0"
     for name in ("checkpoint.safetensors", "hofmn.json", "evaluation.json"):
@@ -43,7 +43,7 @@ def test_an_evaluation_that_is_killed_gives_the_same_tables(finished, tmp_path):
         repo / "results/tiny/leaderboard.csv",
     ]:
         path.unlink()
-    hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240902, longest=6)
+    hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240902, longest=5)
     attacking = {f"scripts/{name}.py" for name in ("run_autoattack", "tune_hofmn", "run_hofmn")}
     assert attacking & set(hit), hit
     assert {path: path.read_bytes() for path in lost} == before

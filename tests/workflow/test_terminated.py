@@ -1,6 +1,7 @@
 """A training that is asked to end goes on after its last epoch, in the same run of Snakemake."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -34,27 +35,58 @@ def until(condition, process, seconds=300):
     return found
 
 
-def test_a_terminated_training_is_resumed_by_the_next_attempt(tmp_path):
-    undisturbed = checkout(tmp_path / "undisturbed")
-    undisturbed.snakemake("--cores", "1", "--until", "pretrain")
-    repo = checkout(tmp_path / "repo").folder
+def terminated(repo, rule, script, log, words):
+    """Run up to `rule`, ending its first job once its log has `words`; returns that log at the end.
+
+    Snakemake may try once more.
+    """
     command = [sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", "--cores", "1"]
-    command += ["--until", "pretrain", "--retries", "1"]
+    command += ["--until", rule, "--retries", "1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         command, cwd=repo, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as run:
 
-        def training():
-            begun = any("epoch 3/" in p.read_text() for p in repo.glob("logs/**/seed0.log"))
+        def working():
+            begun = any(words in p.read_text() for p in repo.glob(f"logs/**/{log}"))
             family = psutil.Process(run.pid).children(recursive=True)
-            return begun and [p for p in family if "scripts/pretrain.py" in p.cmdline()]
+            return begun and [p for p in family if script in p.cmdline()]
 
-        for process in until(training, run):
+        for process in until(working, run):
             process.terminate()
         output = run.communicate(timeout=300)[0].decode()
     assert run.returncode == 0, output
-    (log,) = (repo / "logs/tiny/pretrain").rglob("seed0.log")
-    assert "resumed after epoch" in log.read_text()
-    assert weights(repo) == weights(undisturbed.folder)
     assert not list((repo / "results").rglob(".*"))
+    (found,) = (repo / "logs/tiny" / rule).rglob(log)
+    return found.read_text()
+
+
+def test_a_terminated_training_is_resumed_by_the_next_attempt(tmp_path):
+    undisturbed = checkout(tmp_path / "undisturbed")
+    undisturbed.snakemake("--cores", "1", "--until", "pretrain")
+    repo = checkout(tmp_path / "repo").folder
+    log = terminated(repo, "pretrain", "scripts/pretrain.py", "seed0.log", "epoch 3/")
+    assert "resumed after epoch" in log
+    assert weights(repo) == weights(undisturbed.folder)
+
+
+def test_a_terminated_autoattack_is_resumed_by_the_next_attempt(tmp_path):
+    config = tiny_config()
+    config["grid"][0]["methods"] = ["dense"]
+    # some images must survive the first attacks
+    config["datasets"]["digits"] |= {
+        "eps": "1/1000",
+        "limits": {"train": 256, "val": 16, "test": 40},
+    }
+    config["evaluation"]["autoattack"] |= {"shard": 40, "batch": 40}
+    repo = Checkout(tmp_path / "repo", config)
+    repo.snakemake("--cores", "1", "--until", "autoattack")
+    (table,) = repo.folder.glob("results/**/autoattack-0.csv")
+    undisturbed = table.read_bytes()
+    table.unlink()
+    shutil.rmtree(repo.folder / "logs")
+    log = terminated(
+        *(repo.folder, "autoattack", "scripts/run_autoattack.py", "seed0-0.log"), "INFO    apgd-t"
+    )
+    assert "resumed after clean, apgd-ce, apgd-t" in log
+    assert table.read_bytes() == undisturbed

@@ -7,7 +7,7 @@ too, so that it is known which attack broke which sample.
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -23,6 +23,8 @@ from advprune.attacks.verdicts import EPS_TOLERANCE
 from advprune.errors import UserError
 from advprune.models.frozen import frozen
 from advprune.precision import EXACT, arithmetic, lower, lowered
+from advprune.progress import bar
+from advprune.resume import Resume
 
 LOG = logging.getLogger("advprune")
 TARGETS = 9  # of the targeted attacks, where there are that many wrong classes
@@ -48,6 +50,45 @@ class Verdicts:
     warnings: list[str]
 
 
+class _Tally:
+    """The verdicts so far, and which attacks they come from; kept in a resume file if asked to."""
+
+    def __init__(self, x: Tensor, correct: Tensor, resume: Resume | None) -> None:
+        self.clean_correct, self.resume = correct, resume
+        self.adversarial, self.robust = x.clone(), correct.clone()
+        self.broken_by = ["" if right else "clean" for right in correct.tolist()]
+        self.shares = {"clean": correct.double().mean().item()}  # robust ones after each attack
+
+    def add(self, name: str, broken: Tensor, found: Tensor) -> None:
+        """Attack `name` has broken the samples with indexes `broken`; `found` are its points."""
+        self.adversarial[broken] = found
+        self.robust[broken] = False
+        for sample in broken.tolist():
+            self.broken_by[sample] = name
+
+    def finish(self, name: str, warnings: list[str]) -> None:
+        """Attack `name` is done with all samples."""
+        self.shares[name] = self.robust.double().mean().item()
+        count = int(self.robust.sum())
+        LOG.info("%s: %d of %d samples still robust", name, count, len(self.robust))
+        if self.resume:
+            moved = {"rows": (~self.robust).nonzero().squeeze(1)}
+            moved["points"] = self.adversarial[moved["rows"]]
+            state = {"shares": self.shares, "broken_by": self.broken_by, "warnings": warnings}
+            self.resume.save("attacks", state | moved)
+
+    def take_up(self) -> list[str]:
+        """Go on after the attacks that an interrupted run finished; returns its warnings."""
+        state = self.resume and self.resume.load("attacks", self.robust.device)
+        if not state:
+            return []
+        self.shares, self.broken_by = state["shares"], state["broken_by"]
+        self.robust[state["rows"]] = False
+        self.adversarial[state["rows"]] = state["points"]
+        LOG.info("resumed after %s", ", ".join(self.shares))
+        return state["warnings"]
+
+
 def autoattack(
     net: nn.Module,
     x: Tensor,
@@ -60,14 +101,15 @@ def autoattack(
     attacks: Sequence[str] | None = None,
     share: float = 1.0,
     precision: str = EXACT,
-    progress: Callable[[str], None] | None = None,
+    resume: Resume | None = None,
 ) -> Verdicts:
     """Attack x [N, C, H, W] in [0, 1] with Linf radius eps; `attacks` selects some of `version`.
 
     Every batch of survivors starts from `seed`, as in the original: verdicts are a function of
     (net, samples in their order, seed, batch size), and the global random state is untouched.
     `share` below 1 shortens every attack alike, for benchmarks. In a `precision` lower than
-    float32 attacks only propose adversarials, and float32 confirms them (`_run`).
+    float32 attacks only propose adversarials, and float32 confirms them (`_run`). With `resume`,
+    a run that is interrupted goes on after the last attack that was done with all samples.
     """
     x = x.contiguous()  # the original takes views that channels_last does not have
     devices = [x.device] if x.device.type == "cuda" else []
@@ -84,24 +126,20 @@ def autoattack(
             stage: shorten(_engine(lowered(net, stage), x, eps, seed, version, classes), share)
             for stage in stages
         }
-        engine = engines[EXACT]
-        adversarial, broken_by = x.clone(), ["" if right else "clean" for right in correct.tolist()]
-        robust, shares = correct.clone(), {"clean": correct.double().mean().item()}
+        engine, tally = engines[EXACT], _Tally(x, correct, resume)
+        warnings += tally.take_up()
         for name in _chosen(attacks, engine.attacks_to_run):
-            left = robust.nonzero().squeeze(1)
+            left = tally.robust.nonzero().squeeze(1)
             if len(left) == 0:
                 break
+            if name in tally.shares:
+                continue
             for broken, found in _run(net, engines, name, x, y, left, batch_size):
-                adversarial[broken] = found
-                robust[broken] = False
-                for sample in broken.tolist():
-                    broken_by[sample] = name
-            shares[name] = robust.double().mean().item()
-            if progress:
-                progress(f"{name}: {int(robust.sum())} of {len(x)} samples still robust")
-        checks.check_square_sr(shares, logger=engine.logger)
-        warnings += _verify(net, x, y, adversarial, robust, eps, batch_size)
-    return Verdicts(correct, robust, broken_by, adversarial, warnings)
+                tally.add(name, broken, found)
+            tally.finish(name, warnings)
+        checks.check_square_sr(tally.shares, logger=engine.logger)
+        warnings += _verify(net, x, y, tally.adversarial, tally.robust, eps, batch_size)
+    return Verdicts(correct, tally.robust, tally.broken_by, tally.adversarial, warnings)
 
 
 def _engine(
@@ -175,15 +213,22 @@ def _run(
         if len(left) == 0:
             return
         engine.attacks_to_run = [name]
-        with arithmetic(precision):
-            found, labels = engine.run_standard_evaluation(x[left], y[left], batch_size=batch_size)
-        claimed = labels != y[left]
-        left, found = left[claimed], found[claimed]
-        holds = torch.ones_like(left, dtype=torch.bool)
-        if precision != EXACT and len(left):
-            holds = misclassified(_logits(net, found, batch_size), y[left])
-        yield left[holds], found[holds]
-        left = left[~holds]
+        unconfirmed = []
+        with bar(name, total=len(left)) as progress:
+            for rows in left.split(batch_size):
+                with arithmetic(precision):
+                    found, labels = engine.run_standard_evaluation(
+                        x[rows], y[rows], batch_size=batch_size
+                    )
+                claimed = labels != y[rows]
+                rows, found, asked = rows[claimed], found[claimed], len(rows)
+                holds = torch.ones_like(rows, dtype=torch.bool)
+                if precision != EXACT and len(rows):
+                    holds = misclassified(_logits(net, found, batch_size), y[rows])
+                yield rows[holds], found[holds]
+                unconfirmed.append(rows[~holds])
+                progress.update(asked)
+        left = torch.cat(unconfirmed)
 
 
 @torch.no_grad()

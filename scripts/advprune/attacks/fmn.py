@@ -259,15 +259,18 @@ def fmn_in_batches(
     batch_size: int,
     config: FmnConfig | None = None,
     precision: str = EXACT,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> MinimumNorm:
-    """`fmn` on any number of samples, `batch_size` at a time; no random start."""
+    """`fmn` on any number of samples, `batch_size` at a time; no random start.
+
+    `progress` hears after each batch how many samples it had.
+    """
     parts = []
     with frozen(net):
         for images, labels in zip(x.split(batch_size), y.split(batch_size), strict=True):
             parts.append(fmn(net, images, labels, steps=steps, config=config, precision=precision))
             if progress:
-                progress(f"FMN: {sum(len(part.found) for part in parts)} of {len(x)} samples")
+                progress(len(images))
     names = ("distance", "adversarial", "found")
     joined = [torch.cat([getattr(part, name) for part in parts]) for name in names]
     return MinimumNorm(*joined, parts[0].forwards, parts[0].backwards)
