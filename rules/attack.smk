@@ -25,7 +25,7 @@ rule autoattack:
     threads: CONFIG["threads"]
     resources:
         gpu=gpu,
-        runtime=growing(120, without=2880),
+        runtime=growing(240, without=2880),
         mem_mb=growing(8_000, without=12_000),
     params:
         spec=attack_spec("autoattack"),
