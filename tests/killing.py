@@ -70,18 +70,22 @@ def disturb(
     while len(hit) < kills:
         # a killed Snakemake leaves its lock behind
         subprocess.run([*command, "--unlock"], cwd=folder, env=environment, check=True, **quiet)
+        before = len(hit)
         with subprocess.Popen(command, cwd=folder, env=environment, **quiet) as run:
-            victim = _victim(run, draw.uniform(0, longest), jobs=len(hit) % 2 == 0)
-            if victim is None:
-                break
-            family = psutil.Process(run.pid).children(recursive=True)
-            hit.append(_name(victim))
-            _kill(victim)
-            if victim.pid == run.pid:
-                orphans += family
-            run.wait()
+            # after a killed job Snakemake goes on with those that do not need it
+            while len(hit) < kills:
+                victim = _victim(run, draw.uniform(0, longest), jobs=len(hit) % 2 == 0)
+                if victim is None:
+                    break
+                if victim.pid == run.pid:
+                    orphans += victim.children(recursive=True)
+                hit.append(_name(victim))
+                print("killed:", hit[-1], flush=True)
+                _kill(victim)
         if found := broken(folder / "results"):
-            raise AssertionError(f"after a kill of {hit[-1]}: {found}")
+            raise AssertionError(f"after kills of {hit[before:]}: {found}")
+        if len(hit) == before:  # undisturbed to its end
+            break
     for process in orphans:
         _kill(process)
     subprocess.run([*command, "--unlock"], cwd=folder, env=environment, check=True, **quiet)
@@ -129,5 +133,4 @@ if __name__ == "__main__":
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    for name in disturb(Path.cwd(), args.configfile, args.kills, args.seed):
-        print("killed:", name)
+    print(len(disturb(Path.cwd(), args.configfile, args.kills, args.seed)), "kills")
