@@ -1,4 +1,4 @@
-# make demo · make digits · make verify · make test · make test-slurm · make bench · make docs · make lint · make clean
+# make demo · digits · verify · test · test-slurm · test-conda · bench · docs · lint · clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits verify test test-slurm bench docs lint format clean
+.PHONY: demo digits verify test test-slurm test-conda bench docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -34,6 +34,10 @@ docs: .venv/ready
 test-slurm: .venv/ready
 	.ci/install-slurm
 	ADVPRUNE_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
+
+# Every environment of envs/ that a run needs, deployed through a stand-in for conda; takes 18 GB.
+test-conda: .venv/ready
+	ADVPRUNE_CONDA=1 $(BIN)/python -m pytest -rs tests/workflow/test_conda.py -k whole_run
 
 bench: .venv/ready
 	$(BIN)/python scripts/bench.py --out results/bench/bench.json

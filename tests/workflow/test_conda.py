@@ -1,16 +1,22 @@
-"""An environment file deployed by Snakemake's own code, through a stand-in for conda."""
+"""Environment files deployed by Snakemake's own code, through a stand-in for conda."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from checkout import ROOT
+from checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 STANDIN = ROOT / "tests" / "conda" / "bin"
 PAGES = ("evaluate", "collect", "curves", "leaderboard")
+
+
+def path():
+    """PATH on which the stand-in comes first."""
+    return os.pathsep.join([str(STANDIN), os.path.dirname(sys.executable), os.environ["PATH"]])
 
 
 @pytest.fixture
@@ -25,7 +31,6 @@ def registry(tmp_path):
 def test_the_pages_are_made_in_a_deployed_environment_without_torch(finished, tmp_path, registry):
     """Every package that a report step needs is pinned in envs/report.yaml, and none is torch."""
     checkout = finished.copy(tmp_path / "repo")
-    path = os.pathsep.join([str(STANDIN), os.path.dirname(sys.executable), os.environ["PATH"]])
     board = checkout.folder / "results/tiny/leaderboard.csv"
     before = board.read_bytes()
     board.unlink()
@@ -33,10 +38,28 @@ def test_the_pages_are_made_in_a_deployed_environment_without_torch(finished, tm
     checkout.edit("scripts/leaderboard.py", "    parser = ", f"{where}    parser = ")
     checkout.snakemake(
         *("--cores", "1", "--sdm", "conda", "--allowed-rules", *PAGES),
-        environment={"PATH": path},
+        environment={"PATH": path()},
     )
     assert board.read_bytes() == before
     (python,) = checkout.folder.glob(".snakemake/conda/*/bin/python")
     assert (checkout.folder / "prefix.txt").read_text() == str(python.parents[1])
     asked = subprocess.run([python, "-c", "import torch"], capture_output=True, text=True)
     assert "No module named 'torch'" in asked.stderr
+
+
+@pytest.mark.skipif(not os.environ.get("ADVPRUNE_CONDA"), reason="takes 18 GB: make test-conda")
+def test_the_whole_run_in_its_environments_gives_the_same_bytes(finished, tmp_path, registry):
+    checkout = Checkout(tmp_path / "repo", tiny_config())
+    environments = checkout.folder / ".snakemake/conda"
+    try:
+        checkout.snakemake("--cores", "2", "--sdm", "conda", environment={"PATH": path()})
+        names = {"data", "train", "attack", "report"}
+        wanted = {(checkout.folder / f"envs/{name}.yaml").read_bytes() for name in names}
+        assert {file.read_bytes() for file in environments.glob("*_.yaml")} == wanted
+    finally:
+        shutil.rmtree(environments, ignore_errors=True)
+    ours, theirs = (folder / "results" for folder in (checkout.folder, finished.folder))
+    names = ("leaderboard.csv", "evaluation.json", "autoattack-*.csv", "hofmn-*.csv")
+    files = [f.relative_to(ours) for n in (*names, "*.safetensors") for f in ours.rglob(n)]
+    assert len(files) > 30
+    assert [f for f in files if (ours / f).read_bytes() != (theirs / f).read_bytes()] == []

@@ -21,8 +21,8 @@ def snakemake(*arguments, folder=ROOT):
 
 
 @pytest.mark.slow
-def test_the_papers_grid_plans_in_bearable_time():
-    """CPU time, about a minute on an idle core; beside busy ones it takes some more."""
+def test_the_papers_grid_plans_in_a_minute():
+    """On an idle core; beside busy ones the same work takes up to a quarter more CPU time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = snakemake("-n", "--quiet", "--nolock")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -32,7 +32,7 @@ def test_the_papers_grid_plans_in_bearable_time():
     )
     assert f"paper: {models} models on" in done.stderr
     assert re.search(rf"finetune\s+{models}\b", done.stdout + done.stderr)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 90
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 75
 
 
 def test_a_full_size_grid_on_a_cpu_is_warned_of():
