@@ -22,7 +22,7 @@ def snakemake(*arguments, folder=ROOT):
 
 @pytest.mark.slow
 def test_the_papers_grid_plans_in_a_minute():
-    """On an idle core; beside busy ones the same work takes up to a quarter more CPU time."""
+    """On an idle core; beside busy ones the same work takes more CPU time."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = snakemake("-n", "--quiet", "--nolock")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

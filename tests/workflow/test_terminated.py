@@ -1,4 +1,7 @@
-"""A training that is asked to end goes on after its last epoch, in the same run of Snakemake."""
+"""Jobs that are asked to end go on where they were, in the same run of Snakemake.
+
+A training goes on after its last epoch, AutoAttack after the last of its attacks.
+"""
 
 import os
 import shutil

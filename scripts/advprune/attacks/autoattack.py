@@ -54,8 +54,7 @@ class _Tally:
     """The verdicts so far, and which attacks they come from; kept in a resume file if asked to."""
 
     def __init__(self, x: Tensor, correct: Tensor, resume: Resume | None) -> None:
-        self.clean_correct, self.resume = correct, resume
-        self.adversarial, self.robust = x.clone(), correct.clone()
+        self.adversarial, self.robust, self.resume = x.clone(), correct.clone(), resume
         self.broken_by = ["" if right else "clean" for right in correct.tolist()]
         self.shares = {"clean": correct.double().mean().item()}  # robust ones after each attack
 
