@@ -12,6 +12,7 @@ from advprune.attacks.boundary import misclassified
 from advprune.errors import UserError
 from advprune.resume import Resume
 from attacked_nets import digits_case, linear_case
+from watching import KilledError
 
 EPS = 0.12
 
@@ -35,10 +36,6 @@ def test_verdicts_are_those_of_the_original(case, verdicts):
     assert torch.equal(labels == y, verdicts.robust)
     assert torch.equal(adversarial, verdicts.adversarial)
     assert 0 < verdicts.robust.sum() < verdicts.clean_correct.sum() <= 20
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
 
 
 def kill_at(monkeypatch, attack):
