@@ -53,8 +53,8 @@ def test_the_whole_run_in_its_environments_gives_the_same_bytes(finished, tmp_pa
     environments = checkout.folder / ".snakemake/conda"
     try:
         checkout.snakemake("--cores", "2", "--sdm", "conda", environment={"PATH": path()})
-        names = {"data", "train", "attack", "report"}
-        wanted = {(checkout.folder / f"envs/{name}.yaml").read_bytes() for name in names}
+        used = ("data", "train", "attack", "report")
+        wanted = {(checkout.folder / f"envs/{name}.yaml").read_bytes() for name in used}
         assert {file.read_bytes() for file in environments.glob("*_.yaml")} == wanted
     finally:
         shutil.rmtree(environments, ignore_errors=True)

@@ -22,7 +22,7 @@ def snakemake(*arguments, folder=ROOT):
 
 @pytest.mark.slow
 def test_the_papers_grid_plans_in_a_minute():
-    """On an idle core; beside busy ones the same work takes more CPU time."""
+    """Of CPU time, because tests run beside it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = snakemake("-n", "--quiet", "--nolock")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -32,7 +32,7 @@ def test_the_papers_grid_plans_in_a_minute():
     )
     assert f"paper: {models} models on" in done.stderr
     assert re.search(rf"finetune\s+{models}\b", done.stdout + done.stderr)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 75
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
 
 
 def test_a_full_size_grid_on_a_cpu_is_warned_of():
