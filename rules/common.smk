@@ -14,12 +14,13 @@ gc.set_threshold(100_000)
 ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
-from advprune import closure, external, machine
-from advprune.config import load_config, method_file
+from advprune.base import imports
+from advprune.plan import external, machine
+from advprune.plan.config import load_config, method_file
 from advprune.data.specs import SPECS
-from advprune.errors import UserError
-from advprune.paths import Layout
-from advprune.protocol import CORRUPTIONS, Protocol
+from advprune.base.errors import UserError
+from advprune.plan.paths import Layout
+from advprune.plan.protocol import CORRUPTIONS, Protocol
 
 # A file given with --configfile replaces the default one instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -76,12 +77,12 @@ def script(name):
 @functools.cache  # every job asks
 def code(name, *modules):
     """Library files that a script imports: its inputs as much as its data are."""
-    return [near(path) for path in closure.code_files(f"scripts/{name}", *modules)]
+    return [near(path) for path in imports.code_files(f"scripts/{name}", *modules)]
 
 
 def method_code(name):
     """Input function: library files of a script with the module of the job's method."""
-    return lambda wildcards: code(name, closure.method_module(wildcards.method))
+    return lambda wildcards: code(name, imports.method_module(wildcards.method))
 
 
 def environment(name):

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from advprune import cli
-from advprune.audit import audit
-from advprune.cards import load_checkpoint
-from advprune.results import write_json
+from advprune.base.files import write_json
+from advprune.evaluation.audit import audit
+from advprune.jobs import cli
+from advprune.models.checkpoint import load_checkpoint
 
 
 def main() -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from advprune import cli
-from advprune.bench import SIZES, Bench
-from advprune.cards import provenance
+from advprune.base.errors import UserError
+from advprune.base.files import write_json
+from advprune.bench.full_size import FullSize, measure
+from advprune.bench.pairs import SIZES, Bench
+from advprune.bench.profiling import report
 from advprune.data.prepare import prepare
-from advprune.errors import UserError
-from advprune.fullsize import FullSize, measure
-from advprune.profiling import report
-from advprune.results import write_json
+from advprune.jobs import cli
+from advprune.models.checkpoint import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 # a job of some seconds whose answer is not needed: gradients of a net of the demo's size

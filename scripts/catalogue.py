@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from advprune import cli
+from advprune.base.files import write_text
+from advprune.jobs import cli
 from advprune.report import catalogue, records
-from advprune.results import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:

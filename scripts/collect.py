@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from advprune import cli
-from advprune.results import read_json, write_json
+from advprune.base.files import read_json, write_json
+from advprune.jobs import cli
 
 
 def main() -> None:

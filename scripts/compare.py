@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from advprune import cli
+from advprune.base.files import write_text
+from advprune.jobs import cli
 from advprune.report import paired, records
 from advprune.report.tables import write_csv
-from advprune.results import write_text
 
 
 def main(argv: Sequence[str] | None = None) -> None:

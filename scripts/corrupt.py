@@ -4,7 +4,10 @@ from pathlib import Path
 
 import cv2
 
-from advprune import cli, corruptions, imagenet_c, jobs
+from advprune.data import imagenet_c
+from advprune.evaluation import corruptions
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
 
 
 def main() -> None:

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
-from advprune import cli, jobs
-from advprune.compact import for_attacks
-from advprune.corruptions import CLEAN, load, measure
-from advprune.results import write_json
+from advprune.base.files import write_json
+from advprune.compact.convert import for_attacks
+from advprune.evaluation.corruptions import CLEAN, load, measure
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
 
 
 def main() -> None:

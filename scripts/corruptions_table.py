@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from advprune import cli
+from advprune.base.files import read_json
+from advprune.jobs import cli
 from advprune.report.corruptions import means
 from advprune.report.records import IDENTITY
 from advprune.report.tables import write_csv
-from advprune.results import read_json
 
 
 def main() -> None:

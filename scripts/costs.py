@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from advprune import cli, jobs
-from advprune.cards import load_checkpoint
-from advprune.compact import for_attacks
-from advprune.costs import latency, slimmed
-from advprune.results import read_json, write_json
+from advprune.base.files import read_json, write_json
+from advprune.compact.convert import for_attacks
+from advprune.evaluation.costs import latency, slimmed
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.checkpoint import load_checkpoint
 
 
 def main() -> None:

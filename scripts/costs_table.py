@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from advprune import cli
+from advprune.base.files import read_json
+from advprune.jobs import cli
 from advprune.report import costs
 from advprune.report.tables import write_csv
-from advprune.results import read_json
 
 
 def main() -> None:

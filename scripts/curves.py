@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from advprune import cli
+from advprune.jobs import cli
 from advprune.report import curves, records
 
 

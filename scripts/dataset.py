@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from advprune import cli
 from advprune.data.dataset import save
 from advprune.data.prepare import prepare
+from advprune.jobs import cli
 
 
 def main() -> None:

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import torch
 
-from advprune import cli, jobs
 from advprune.attacks.boundary import misclassified
 from advprune.attacks.hofmn import Tuned
 from advprune.attacks.indicators import indicators
 from advprune.attacks.recheck import missed, recheck
 from advprune.attacks.verdicts import read_tables
-from advprune.cards import load_checkpoint
-from advprune.compact import for_attacks
-from advprune.config import fraction
-from advprune.doubts import INDICATORS
-from advprune.results import read_json, write_json
-from advprune.seeds import derive, generator
+from advprune.base.files import read_json, write_json
+from advprune.base.seeds import derive, generator
+from advprune.compact.convert import for_attacks
+from advprune.evaluation.reliability import INDICATORS
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.checkpoint import load_checkpoint
+from advprune.plan.config import fraction
 
 
 def main() -> None:

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from advprune import cli
 from advprune.attacks.verdicts import read_tables
-from advprune.config import fraction
-from advprune.doubts import summarise
-from advprune.errors import UserError
+from advprune.base.errors import UserError
+from advprune.base.files import read_json, write_json
+from advprune.base.provenance import origin, sha256
 from advprune.evaluation import evaluate
-from advprune.origin import origin, sha256
-from advprune.results import read_json, write_json
+from advprune.evaluation.reliability import summarise
+from advprune.jobs import cli
+from advprune.plan.config import fraction
 
 
 def main() -> None:

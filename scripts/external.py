@@ -4,10 +4,10 @@ import json
 import time
 from pathlib import Path
 
-from advprune import cli
-from advprune.cards import provenance, save_checkpoint, sha256
 from advprune.data.specs import spec_of
-from advprune.foreign import convert
+from advprune.jobs import cli
+from advprune.models.checkpoint import provenance, save_checkpoint, sha256
+from advprune.models.convert import convert
 from advprune.models.registry import NetSpec
 
 

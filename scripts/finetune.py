@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from advprune import cli, jobs
-from advprune import masks as mk
-from advprune.cards import save_checkpoint
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
 from advprune.methods import base
+from advprune.models.checkpoint import save_checkpoint
+from advprune.pruning import masks as mk
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from advprune import cli
+from advprune.jobs import cli
 from advprune.report import costs, page, records, tables
 
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from advprune import cli, jobs
 from advprune.attacks.opinions import ATTACKS, opinion
 from advprune.attacks.verdicts import read_tables, robust_at, worst
-from advprune.cards import load_checkpoint
-from advprune.compact import for_attacks
-from advprune.config import fraction
-from advprune.results import write_json
-from advprune.seeds import derive
+from advprune.base.files import write_json
+from advprune.base.seeds import derive
+from advprune.compact.convert import for_attacks
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.checkpoint import load_checkpoint
+from advprune.plan.config import fraction
 
 
 def main() -> None:

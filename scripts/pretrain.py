@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from advprune import cli, jobs
-from advprune.cards import save_checkpoint
+from advprune.base.seeds import generator
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
-from advprune.objectives import make
-from advprune.recipes import Recipe
-from advprune.seeds import generator
+from advprune.training.objectives import make
+from advprune.training.recipes import Recipe
 
 
 def main() -> None:

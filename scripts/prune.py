@@ -3,12 +3,13 @@
 import copy
 from pathlib import Path
 
-from advprune import cli, jobs
-from advprune import masks as mk
-from advprune.cards import save_checkpoint
+from advprune.base.seeds import generator
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
 from advprune.methods import base
+from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
-from advprune.seeds import generator
+from advprune.pruning import masks as mk
 
 
 def main() -> None:

@@ -5,16 +5,17 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from advprune import cli, jobs
 from advprune.attacks.autoattack import Verdicts, autoattack
 from advprune.attacks.verdicts import write_table
-from advprune.compact import for_attacks
-from advprune.config import fraction
-from advprune.origin import sha256
-from advprune.precision import EXACT
-from advprune.results import write_json
-from advprune.resume import Resume
-from advprune.seeds import derive
+from advprune.base.files import write_json
+from advprune.base.provenance import sha256
+from advprune.base.resume import Resume
+from advprune.base.seeds import derive
+from advprune.compact.convert import for_attacks
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.precision import EXACT
+from advprune.plan.config import fraction
 
 
 def main() -> None:

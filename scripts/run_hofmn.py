@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from advprune import cli, jobs
 from advprune.attacks.fmn import fmn_in_batches
 from advprune.attacks.hofmn import Tuned
 from advprune.attacks.verdicts import write_table
-from advprune.compact import for_attacks
-from advprune.origin import sha256
-from advprune.precision import EXACT
-from advprune.progress import bar
-from advprune.results import read_json, write_json
+from advprune.base.files import read_json, write_json
+from advprune.base.progress import bar
+from advprune.base.provenance import sha256
+from advprune.compact.convert import for_attacks
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.precision import EXACT
 
 
 def main() -> None:

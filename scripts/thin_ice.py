@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from advprune import cli
 from advprune.attacks.verdicts import read_tables
-from advprune.config import fraction
+from advprune.jobs import cli
+from advprune.plan.config import fraction
 from advprune.report import records, thin_ice
 from advprune.report.curves import save
 from advprune.report.tables import write_csv

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from advprune import cli, jobs
 from advprune.attacks.hofmn import tune
-from advprune.compact import for_attacks
-from advprune.config import fraction
+from advprune.base.files import write_json
+from advprune.base.provenance import sha256
+from advprune.base.seeds import derive
+from advprune.compact.convert import for_attacks
 from advprune.data.batches import to_float
-from advprune.origin import sha256
-from advprune.precision import EXACT
-from advprune.results import write_json
-from advprune.seeds import derive
+from advprune.jobs import cli
+from advprune.jobs import job as jobs
+from advprune.models.precision import EXACT
+from advprune.plan.config import fraction
 
 
 def main() -> None:

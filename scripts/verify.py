@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from advprune import cli
-from advprune.errors import UserError
+from advprune.base.errors import UserError
+from advprune.jobs import cli
 from advprune.report.verify import verify
 
 

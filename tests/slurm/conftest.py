@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from checkout import Checkout, tiny_config
-from cluster import Cluster
+from helpers.checkout import Checkout, tiny_config
+from helpers.cluster import Cluster
 
 PROFILE = "workflow/profiles/slurm"
 SUBMITTED = ("pretrain", "prune", "finetune", "autoattack", "hofmn_tune", "hofmn")

@@ -5,7 +5,7 @@ import signal
 import pandas as pd
 import pytest
 
-from checkout import Checkout, tiny_config
+from helpers.checkout import Checkout, tiny_config
 
 EPOCHS = 100
 
@@ -18,7 +18,7 @@ def long_training(folder, pause=1):
     checkout = Checkout(folder, config)
     end = "                self._save(loop, hooks, phase, history)\n"
     wait = f"                __import__('time').sleep({pause})\n"
-    checkout.edit("scripts/advprune/training.py", end, end + wait)
+    checkout.edit("scripts/advprune/training/loop.py", end, end + wait)
     return checkout
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from advprune.models.registry import build
-from small import SMALL
+from helpers.small import SMALL
 
 
 @pytest.fixture(autouse=True)

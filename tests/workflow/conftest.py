@@ -2,7 +2,7 @@
 
 import pytest
 
-from checkout import Checkout, tiny_config
+from helpers.checkout import Checkout, tiny_config
 
 
 @pytest.fixture(scope="session")

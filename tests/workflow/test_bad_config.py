@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from checkout import Checkout, tiny_config
+from helpers.checkout import Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad config")]
 

@@ -19,18 +19,18 @@ import pandas as pd
 import pytest
 import torch
 
-from advprune import progress
 from advprune.attacks.verdicts import write_table
-from advprune.cards import save_checkpoint
-from advprune.config import load_config
+from advprune.base import progress
+from advprune.base.files import write_json
 from advprune.data import dataset, prepare
 from advprune.data.tensorfile import save_tensors
-from advprune.doubts import INDICATORS
+from advprune.evaluation.reliability import INDICATORS
+from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
-from advprune.protocol import Protocol
-from advprune.results import write_json
-from checkout import ROOT, tiny_config
-from report_samples import evaluation
+from advprune.plan.config import load_config
+from advprune.plan.protocol import Protocol
+from helpers.checkout import ROOT, tiny_config
+from helpers.report_samples import evaluation
 
 PROTOCOL = Protocol(load_config(tiny_config()))
 LWM = next(m for m in PROTOCOL.models if (m.method, m.structure) == ("lwm", "filters"))

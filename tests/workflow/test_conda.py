@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from checkout import ROOT, Checkout, tiny_config
+from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 STANDIN = ROOT / "tests" / "conda" / "bin"

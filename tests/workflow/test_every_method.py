@@ -2,7 +2,7 @@
 
 import pytest
 
-from checkout import Checkout, every_method_config
+from helpers.checkout import Checkout, every_method_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("methods")]
 METHODS = every_method_config()["grid"][0]["methods"]

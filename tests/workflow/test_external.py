@@ -7,8 +7,8 @@ import pytest
 import torch
 import yaml
 
-from advprune.cards import load_checkpoint
-from checkout import Checkout, tiny_config
+from advprune.models.checkpoint import load_checkpoint
+from helpers.checkout import Checkout, tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]

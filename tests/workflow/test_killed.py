@@ -2,14 +2,14 @@
 
 import pytest
 
-from advprune.results import write_text
-from checkout import Checkout, tiny_config
-from killing import broken, disturb
+from advprune.base.files import write_text
+from helpers.checkout import Checkout, tiny_config
+from helpers.killing import broken, disturb
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 ATTACKS = ("autoattack", "hofmn")
-KILLS = 6  # fifty of them on the demo: tests/killing.py by hand
+KILLS = 6  # fifty of them on the demo: tests/helpers/killing.py by hand
 
 
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished, tmp_path):

@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 
-from advprune.config import load_config
-from advprune.protocol import Protocol
-from checkout import ROOT, Checkout, tiny_config
+from advprune.plan.config import load_config
+from advprune.plan.protocol import Protocol
+from helpers.checkout import ROOT, Checkout, tiny_config
 
 
 def snakemake(*arguments, folder=ROOT):

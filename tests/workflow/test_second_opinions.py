@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from advprune.attacks.opinions import ATTACKS
-from checkout import tiny_config
+from helpers.checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from checkout import ROOT, Checkout, tiny_config
+from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
 PAGES = {"compare", "costs_table", "curves", "thin_ice", "leaderboard"}
@@ -84,28 +84,28 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/opinions.py", set()),  # off in this run
         ("scripts/corruptions.py", set()),
         # one module of each kind
-        ("scripts/advprune/results.py", EVERYTHING),
+        ("scripts/advprune/base/files.py", EVERYTHING),
         ("scripts/advprune/data/prepare.py", EVERYTHING),
         ("scripts/advprune/models/resnet.py", TRAINED),
-        ("scripts/advprune/training.py", TRAINED),
-        ("scripts/advprune/masks.py", PRUNED),
+        ("scripts/advprune/training/loop.py", TRAINED),
+        ("scripts/advprune/pruning/masks.py", PRUNED),
         ("scripts/advprune/methods/base.py", PRUNED),
         ("scripts/advprune/methods/lwm.py", PRUNED),
         ("scripts/advprune/methods/awt.py", set()),  # not in this grid
-        ("scripts/advprune/compact.py", ATTACKED | COSTS),
+        ("scripts/advprune/compact/convert.py", ATTACKED | COSTS),
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | DOUBTED),
-        ("scripts/advprune/evaluation.py", NUMBERS),
-        ("scripts/advprune/origin.py", TRAINED),
+        ("scripts/advprune/evaluation/evaluate.py", NUMBERS),
+        ("scripts/advprune/base/provenance.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
         ("scripts/advprune/report/costs.py", {"costs_table", "leaderboard"}),
-        ("scripts/advprune/precision.py", ATTACKED | COSTS),
-        ("scripts/advprune/report/look.py", {"curves"} | ICE),
+        ("scripts/advprune/models/precision.py", ATTACKED | COSTS),
+        ("scripts/advprune/report/style.py", {"curves"} | ICE),
         ("scripts/advprune/report/page.py", {"leaderboard"}),
-        ("scripts/advprune/protocol.py", set()),
-        ("scripts/advprune/machine.py", set()),
-        ("scripts/advprune/foreign.py", set()),
+        ("scripts/advprune/plan/protocol.py", set()),
+        ("scripts/advprune/plan/machine.py", set()),
+        ("scripts/advprune/models/convert.py", set()),
         # an environment counts where environments are used
         ("envs/train.yaml", set()),
         ("config/methods/awt.yaml", set()),
@@ -213,7 +213,7 @@ def test_readme_docs_and_tests_plan_nothing(checkout):
 def test_a_harmless_edit_can_be_accepted(tmp_path, checkout):
     """The recipe of docs/staleness.md: --touch, for all files or for one."""
     copy = checkout.copy(tmp_path / "repo")
-    copy.append("scripts/advprune/masks.py")
+    copy.append("scripts/advprune/pruning/masks.py")
     assert "prune" in rules(copy.planned())
     copy.snakemake("--touch", "--cores", "1")
     assert copy.planned() == set()

@@ -5,7 +5,7 @@ import os
 import pytest
 import yaml
 
-from checkout import tiny_config
+from helpers.checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
@@ -72,7 +72,7 @@ def test_a_citation_plans_the_pages_only(checkout):
     ("path", "expected"),
     [
         ("scripts/advprune/report/page.css", {"leaderboard"}),
-        ("scripts/advprune/intervals.py", {"evaluate", "thin_ice"} | SUMMARIES),
+        ("scripts/advprune/evaluation/intervals.py", {"evaluate", "thin_ice"} | SUMMARIES),
         (
             "scripts/advprune/attacks/autoattack.py",
             {"autoattack", "doubts", "evaluate"} | SUMMARIES,
@@ -82,8 +82,11 @@ def test_a_citation_plans_the_pages_only(checkout):
             {"hofmn_tune", "hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES,
         ),
         ("scripts/advprune/attacks/indicators.py", {"doubts", "evaluate"} | SUMMARIES),
-        ("scripts/advprune/audit.py", {"audit", "evaluate"} | COSTS | SUMMARIES),
-        ("scripts/advprune/dropgrow.py", {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES),
+        ("scripts/advprune/evaluation/audit.py", {"audit", "evaluate"} | COSTS | SUMMARIES),
+        (
+            "scripts/advprune/pruning/dropgrow.py",
+            {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES,
+        ),
         ("scripts/run_hofmn.py", {"hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES),
     ],
 )
@@ -96,9 +99,9 @@ def test_a_library_module_plans_its_users_only(checkout, path, expected):
 
 
 def test_editing_back_plans_nothing(checkout):
-    checkout.edit("scripts/advprune/masks.py", "Masks = dict", "Masks  = dict")
+    checkout.edit("scripts/advprune/pruning/masks.py", "Masks = dict", "Masks  = dict")
     assert "prune" in rules(checkout.planned())
-    checkout.edit("scripts/advprune/masks.py", "Masks  = dict", "Masks = dict")
+    checkout.edit("scripts/advprune/pruning/masks.py", "Masks  = dict", "Masks = dict")
     assert checkout.planned() == set()
 
 

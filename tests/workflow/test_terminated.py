@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 
-from checkout import Checkout, tiny_config
+from helpers.checkout import Checkout, tiny_config
 
 pytestmark = pytest.mark.slow
 TRAINING = "results/tiny/digits/resnet18/pretrained"

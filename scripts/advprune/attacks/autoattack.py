@@ -20,11 +20,11 @@ from advprune.attacks.boundary import margin, misclassified
 from advprune.attacks.fab import Fab
 from advprune.attacks.square import Square
 from advprune.attacks.verdicts import EPS_TOLERANCE
-from advprune.errors import UserError
+from advprune.base.errors import UserError
+from advprune.base.progress import bar
+from advprune.base.resume import Resume
 from advprune.models.frozen import frozen
-from advprune.precision import EXACT, arithmetic, lower, lowered
-from advprune.progress import bar
-from advprune.resume import Resume
+from advprune.models.precision import EXACT, arithmetic, lower, lowered
 
 LOG = logging.getLogger("advprune")
 TARGETS = 9  # of the targeted attacks, where there are that many wrong classes

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 
 TINY = 1e-12
 

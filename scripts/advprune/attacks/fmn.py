@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from advprune.attacks.boundary import LOSSES, TINY, misclassified
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 from advprune.models.frozen import frozen
-from advprune.precision import EXACT, arithmetic, lower, lowered
+from advprune.models.precision import EXACT, arithmetic, lower, lowered
 
 OPTIMIZERS = ("SGD", "Adam", "Adamax")
 SCHEDULES = ("cosine", "plateau")

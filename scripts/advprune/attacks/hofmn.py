@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from advprune.attacks.boundary import LOSSES, misclassified
 from advprune.attacks.fmn import OPTIMIZERS, SCHEDULES, FmnConfig, MinimumNorm, fmn_in_batches
 from advprune.attacks.verdicts import accuracy, robust_at
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 from advprune.models.frozen import frozen
-from advprune.precision import EXACT, arithmetic
+from advprune.models.precision import EXACT, arithmetic
 
 WHOLE_BOX = 1.0  # stands for "none found" in a median: no Linf distance in [0, 1] is larger
 LARGEST_STEP = 10.0  # as in HO-FMN's search space

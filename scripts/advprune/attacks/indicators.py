@@ -19,7 +19,7 @@ from advprune.attacks.boundary import margin, misclassified
 from advprune.attacks.fmn import FmnConfig, fmn, spread
 from advprune.attacks.verdicts import EPS_TOLERANCE
 from advprune.models.frozen import frozen
-from advprune.precision import EXACT, arithmetic
+from advprune.models.precision import EXACT, arithmetic
 
 DRAWS = 100  # points around an image
 AROUND = 1e-3  # how far they lie from it at most

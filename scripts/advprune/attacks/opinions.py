@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from advprune.attacks.boundary import misclassified
 from advprune.models.frozen import frozen
-from advprune.precision import EXACT, arithmetic
+from advprune.models.precision import EXACT, arithmetic
 
 RESTARTS = 5
 SAMPLES = 64  # pairs of scores for one estimated gradient of SPSA

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from advprune.errors import UserError
-from advprune.results import write_text
+from advprune.base.errors import UserError
+from advprune.base.files import write_text
 
 # broken_by: the attack that broke the sample, "clean" if it was wrong from the start, "" if robust
 AUTOATTACK = {

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from advprune.base.errors import UserError
 from advprune.data.specs import spec_of
 from advprune.data.tensorfile import load_tensors, save_tensors
-from advprune.errors import UserError
 
 SPLITS = ("train", "val", "test")
 _KIND = "dataset-1"

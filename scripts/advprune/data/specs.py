@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from advprune.errors import UserError
-from advprune.results import atomic
+from advprune.base.errors import UserError
+from advprune.base.files import atomic
 
 # A single metadata entry: safetensors does not promise an order among several, and the bytes of
 # a file must depend on its content alone.

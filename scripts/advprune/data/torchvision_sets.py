@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from torchvision import datasets
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 T = TypeVar("T")

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from advprune import masks as mk
 from advprune.data.batches import batches
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.objectives import pgd
-from advprune.tickets import Keep, measure_statistics
-from advprune.training import Hook, Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.tickets import Keep, measure_statistics
+from advprune.training.loop import Hook, Loop
+from advprune.training.objectives import pgd
 
 SCALE_BATCHES = 16
 

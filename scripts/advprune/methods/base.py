@@ -14,11 +14,11 @@ from typing import Any
 
 from torch import nn
 
-from advprune.masks import Masks
-from advprune.objectives import Objective, make
-from advprune.recipes import Recipe
-from advprune.sparse import KeepMasked
-from advprune.training import Trainer
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import KeepMasked
+from advprune.training.loop import Trainer
+from advprune.training.objectives import Objective, make
+from advprune.training.recipes import Recipe
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from advprune import masks as mk
-from advprune.dropgrow import DropGrow, Plan, random_masks
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.dropgrow import DropGrow, Plan, random_masks
+from advprune.pruning.masks import Masks
+from advprune.training.loop import Loop
 
 
 class Signed(nn.Module):

@@ -11,10 +11,10 @@ finetune   θ minimises the robust loss with the mask fixed                   (t
 
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
 from advprune.models.graph import batchnorm_of
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
 
 
 def scales(net: nn.Module) -> Scores:

@@ -12,10 +12,10 @@ from functools import partial
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.tickets import by_rate, search
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.tickets import by_rate, search
 
 
 def layer_rates(

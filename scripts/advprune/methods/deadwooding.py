@@ -18,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.distill import Distilled
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.objectives import Threat, pgd
-from advprune.sparse import KeepMasked
-from advprune.training import Hook, Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import KeepMasked
+from advprune.training.distill import Distilled
+from advprune.training.loop import Hook, Loop
+from advprune.training.objectives import Threat, pgd
 
 
 class Dual(Hook):

@@ -2,8 +2,8 @@
 
 from torch import nn
 
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning.masks import Masks
 
 
 class Dense(Method):

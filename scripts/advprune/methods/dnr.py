@@ -16,12 +16,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.dropgrow import DropGrow, Plan, linear_rate, momentum_growth, split, units_of
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.sparse import Admm
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.dropgrow import DropGrow, Plan, linear_rate, momentum_growth, split, units_of
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import Admm
+from advprune.training.loop import Loop
 
 CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may not grow
 

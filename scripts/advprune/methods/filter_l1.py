@@ -5,9 +5,9 @@ prune      in every convolution the filters of smallest Σ |w| go, with their Ba
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
 
 
 class FilterNorm(Method):

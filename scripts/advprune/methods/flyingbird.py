@@ -7,10 +7,10 @@ train      every so often each layer drops its ceil(r · active) smallest weight
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.dropgrow import DropGrow, igq_masks
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
+from advprune.pruning.dropgrow import DropGrow, igq_masks
+from advprune.pruning.masks import Masks
 
 
 class FlyingBird(Method):

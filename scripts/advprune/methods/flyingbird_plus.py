@@ -16,11 +16,11 @@ from typing import Any
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.dropgrow import DropGrow, Plan, igq_masks, split
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.training import Loop, Trainer, robust_figures
+from advprune.pruning import masks as mk
+from advprune.pruning.dropgrow import DropGrow, Plan, igq_masks, split
+from advprune.pruning.masks import Masks
+from advprune.training.loop import Loop, Trainer, robust_figures
 
 Figures = Callable[[nn.Module, int], tuple[float, float]]
 

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
-from advprune.saliency import filter_sums
-from advprune.sparse import KeepMasked
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.saliency import filter_sums
+from advprune.pruning.sparse import KeepMasked
+from advprune.training.loop import Loop
 
 
 class RobustnessEstimation(KeepMasked):

@@ -12,10 +12,10 @@ import logging
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
-from advprune.saliency import attacked_batches, evaluating, feature_maps
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.saliency import attacked_batches, evaluating, feature_maps
 
 log = logging.getLogger("advprune")
 

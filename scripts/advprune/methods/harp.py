@@ -17,12 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.rates import allocate, fold_masked, leader, unit_counts
-from advprune.sparse import scaled_scores
-from advprune.training import Hook, Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.allocation import allocate, fold_masked, leader, unit_counts
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import scaled_scores
+from advprune.training.loop import Hook, Loop
 
 
 class _RatedTopK(torch.autograd.Function):

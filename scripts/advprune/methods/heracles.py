@@ -18,18 +18,18 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
+from advprune.base.errors import UserError
+from advprune.base.seeds import generator
 from advprune.data.batches import to_float
 from advprune.data.dataset import Split
-from advprune.ddpg import Agent
-from advprune.errors import UserError
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.objectives import pgd
-from advprune.rates import removed_rates
-from advprune.ratesearch import Episode
-from advprune.seeds import generator
-from advprune.sparse import attach_scores, fold_scores
+from advprune.pruning import masks as mk
+from advprune.pruning.allocation import removed_rates
+from advprune.pruning.ddpg import Agent
+from advprune.pruning.masks import Masks
+from advprune.pruning.rate_search import Episode
+from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.training.objectives import pgd
 
 log = logging.getLogger("advprune")
 

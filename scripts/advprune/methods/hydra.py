@@ -8,9 +8,9 @@ finetune   θ minimises the robust loss with the mask top-k(|s|) fixed     (the 
 
 from torch import nn
 
-from advprune.masks import Masks, prunable
 from advprune.methods.base import Method, Task
-from advprune.sparse import attach_scores, fold_scores
+from advprune.pruning.masks import Masks, prunable
+from advprune.pruning.sparse import attach_scores, fold_scores
 
 
 class Hydra(Method):

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.reparam import CutOnce, Gate, attach
-from advprune.training import Hook, Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.reparam import CutOnce, Gate, attach
+from advprune.training.loop import Hook, Loop
 
 
 class Budget(Hook):

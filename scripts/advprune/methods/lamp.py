@@ -11,9 +11,9 @@ were gone. The largest weight of a layer has score 1, so that no layer can vanis
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
 
 
 def lamp(weight: Tensor) -> Tensor:

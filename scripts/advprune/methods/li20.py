@@ -9,10 +9,10 @@ from functools import partial
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
-from advprune.tickets import search
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.tickets import search
 
 
 def normalised(net: nn.Module, structure: str) -> Scores:

@@ -8,10 +8,10 @@ train      the ticket (θ₀, mask) by the same training (the default)
 
 from torch import nn
 
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.rounds import split
-from advprune.tickets import by_rate, by_rounds, search
+from advprune.pruning.masks import Masks
+from advprune.pruning.schedules import split
+from advprune.pruning.tickets import by_rate, by_rounds, search
 
 
 class LotteryTicket(Method):

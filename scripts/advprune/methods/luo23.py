@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 from advprune.models.resnet import BasicBlock
-from advprune.noise import MixedNoise
-from advprune.saliency import feature_maps, gated
-from advprune.sparse import KeepMasked
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.saliency import feature_maps, gated
+from advprune.pruning.sparse import KeepMasked
+from advprune.training.channel_noise import MixedNoise
+from advprune.training.loop import Loop
 
 
 def blocks(net: nn.Module) -> list[list[str]]:

@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
 
 
 class LowestMagnitude(Method):

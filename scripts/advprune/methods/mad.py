@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from advprune import kfac
-from advprune import masks as mk
 from advprune.data.batches import batches
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
-from advprune.objectives import pgd
+from advprune.pruning import kfac
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.training.objectives import pgd
 
 OPEN = math.log(math.e - 1)  # softplus is 1 there
 SHUT = math.log(math.expm1(1e-4))  # and a ten thousandth there

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.data.batches import Batch
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
 from advprune.models.frozen import frozen
-from advprune.saliency import attacked_batches
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.saliency import attacked_batches
 
 log = logging.getLogger("advprune")
 

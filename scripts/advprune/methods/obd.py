@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.data.batches import Batch
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.saliency import attacked_batches, mean_gradients
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.saliency import attacked_batches, mean_gradients
 
 
 def curvature(net: nn.Module, samples: Iterable[Batch], rng: torch.Generator) -> dict[str, Tensor]:

@@ -13,13 +13,13 @@
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.distill import Bottleneck, Distilled
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.objectives import Objective
-from advprune.sparse import Admm, KeepMasked, largest
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import Admm, KeepMasked, largest
+from advprune.training.distill import Bottleneck, Distilled
+from advprune.training.loop import Loop
+from advprune.training.objectives import Objective
 
 
 class CappedAdmm(Admm):

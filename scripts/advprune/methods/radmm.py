@@ -11,10 +11,10 @@
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.sparse import Admm, largest
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import Admm, largest
 
 
 class RobustAdmm(Method):

@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
 
 
 class Random(Method):

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.training import Hook, Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.training.loop import Hook, Loop
 
 log = logging.getLogger("advprune")
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.training import Hook, Loop
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.training.loop import Hook, Loop
 
 
 class Noise(nn.Module):

@@ -8,11 +8,11 @@ no training afterwards: W · top-k(|s|) is the result
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.reparam import kaiming_uniform, signed_constants
-from advprune.sparse import attach_scores, fold_scores
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.reparam import kaiming_uniform, signed_constants
+from advprune.pruning.sparse import attach_scores, fold_scores
 
 
 class RobustScratchTicket(Method):

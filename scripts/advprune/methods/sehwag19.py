@@ -10,11 +10,11 @@ finetune   θ minimises R with m fixed                                     (the 
 
 from torch import nn
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
-from advprune.rounds import sparsities, split
-from advprune.sparse import KeepMasked
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.schedules import sparsities, split
+from advprune.pruning.sparse import KeepMasked
 
 
 def sizes(net: nn.Module, structure: str) -> Scores:

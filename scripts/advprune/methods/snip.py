@@ -9,11 +9,11 @@ import copy
 
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
-from advprune.saliency import attacked_batches, cross_entropy, mean_gradients
-from advprune.tickets import measure_statistics
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.saliency import attacked_batches, cross_entropy, mean_gradients
+from advprune.pruning.tickets import measure_statistics
 
 
 def in_training(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:

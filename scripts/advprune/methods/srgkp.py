@@ -17,9 +17,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
 
 
 def smoothness(kernels: Tensor) -> Tensor:

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advprune import masks as mk
-from advprune.masks import Masks, Scores
 from advprune.methods.base import Method, Task
 from advprune.models.graph import batchnorm_of
-from advprune.saliency import attacked_batches, evaluating
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.saliency import attacked_batches, evaluating
 
 
 @contextmanager

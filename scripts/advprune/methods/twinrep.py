@@ -11,10 +11,17 @@ export     w replaces its factors
 import torch
 from torch import Tensor, nn
 
-from advprune import masks as mk
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.reparam import CutOnce, FilterProduct, Product, Reparam, attach, kaiming_uniform
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.reparam import (
+    CutOnce,
+    FilterProduct,
+    Product,
+    Reparam,
+    attach,
+    kaiming_uniform,
+)
 
 
 @torch.no_grad()

@@ -10,9 +10,9 @@ from functools import partial
 
 from torch import nn
 
-from advprune.masks import Masks
 from advprune.methods.base import Method, Task
-from advprune.tickets import by_rounds, search
+from advprune.pruning.masks import Masks
+from advprune.pruning.tickets import by_rounds, search
 
 
 class GlobalTicket(Method):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 from advprune.models.names import ARCHITECTURES
 from advprune.models.normalize import Normalize
 from advprune.models.resnet import ResNet18

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 from advprune.report.records import Record
 
 # stage: title and the taxonomy's steps of that stage

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 from advprune.report.records import IDENTITY, Record
 
 COUNTS = ["params", "nonzero", "compact_params", "macs", "compact_macs", "theoretical_macs"]

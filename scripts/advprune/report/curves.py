@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from advprune.errors import UserError
-from advprune.report.look import SETTINGS, Style, styles
+from advprune.base.errors import UserError
+from advprune.base.files import atomic
 from advprune.report.records import (
     Group,
     Record,
@@ -26,7 +26,7 @@ from advprune.report.records import (
     names,
     records,
 )
-from advprune.results import atomic
+from advprune.report.style import SETTINGS, Style, styles
 
 MOST_BANDS = 8
 CAPTION = (

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from advprune.errors import UserError
+from advprune.base.errors import UserError
+from advprune.base.files import write_text
 from advprune.report.costs import COUNTS, TIMES, measured_on, milliseconds
 from advprune.report.curves import CAPTION
-from advprune.report.explain import MARKS, marked
+from advprune.report.marks import MARKS, marked
 from advprune.report.paired import level_with_best
 from advprune.report.records import (
     ACCURACIES,
@@ -23,7 +24,6 @@ from advprune.report.records import (
     percent,
 )
 from advprune.report.tables import leaderboard
-from advprune.results import write_text
 
 Costs = Mapping[tuple[Any, ...], Record]  # by the values of `IDENTITY`
 NO_COSTS = dict.fromkeys([*COUNTS, *TIMES], float("nan"))

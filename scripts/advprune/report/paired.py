@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from advprune.attacks.verdicts import unpack
-from advprune.errors import UserError
+from advprune.base.errors import UserError
 from advprune.report.records import Group, Record, group_of, group_title, percent, records
 
 REFERENCES = ("random", "lwm")

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from advprune.errors import UserError
-from advprune.results import read_json
+from advprune.base.errors import UserError
+from advprune.base.files import read_json
 
 Record = dict[str, Any]
 Group = tuple[str, str, str, float]

@@ -10,8 +10,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from advprune.doubts import SHARES
-from advprune.report.explain import marked
+from advprune.base.files import atomic, write_text
+from advprune.evaluation.reliability import SHARES
+from advprune.report.marks import marked
 from advprune.report.records import (
     ACCURACIES,
     IDENTITY,
@@ -27,7 +28,6 @@ from advprune.report.records import (
     percent,
     records,
 )
-from advprune.results import atomic, write_text
 
 COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed", "missed_again"]
 TEXTS = [

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, spearmanr
 
 from advprune.attacks.verdicts import robust_at
-from advprune.errors import UserError
-from advprune.intervals import wilson
-from advprune.report.look import COLOURS, SETTINGS
+from advprune.base.errors import UserError
+from advprune.evaluation.intervals import wilson
+from advprune.report.style import COLOURS, SETTINGS
 
 LOST, GAINED, SAME = COLOURS[1], COLOURS[0], "#a8a8a8"
 COLUMNS = 5

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from advprune.errors import UserError
-from advprune.origin import sha256
-from advprune.paths import target_name
+from advprune.base.errors import UserError
+from advprune.base.files import read_json
+from advprune.base.provenance import sha256
+from advprune.plan.paths import target_name
 from advprune.report import paired, records, tables
-from advprune.results import read_json
 
 hashed = cache(sha256)
 

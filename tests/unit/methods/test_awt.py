@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 import torch
-from test_methods import task_for
-from test_training import THREAT, KillAt, KilledError
 from torch import nn
 from torch.nn.utils import parametrize
 
-from advprune import masks as mk
 from advprune.methods import awt, base
-from advprune.objectives import pgd
-from advprune.recipes import Recipe
-from small import blobs
+from advprune.pruning import masks as mk
+from advprune.training.objectives import pgd
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
+from helpers.small import blobs
+from helpers.training import THREAT, KillAt, KilledError
 
 
 @pytest.fixture

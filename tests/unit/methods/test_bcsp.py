@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base, bcsp
 from advprune.models.registry import NetSpec, build
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.training.loop import Loop
+from helpers.methods import task_for
 
 NAMED = {
     "conv1": 0.6, "layer1.*": 0.2, "fc": 0.6, "features.0": 0.6, "features.3": 0.6,

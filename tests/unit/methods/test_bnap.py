@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.methods import base, bnap
 from advprune.models.graph import batchnorm_of
-from small import blobs
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
+from helpers.small import blobs
 
 
 @pytest.fixture

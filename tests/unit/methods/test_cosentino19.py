@@ -5,12 +5,12 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base
 from advprune.methods.cosentino19 import layer_rates
-from advprune.recipes import Recipe
+from advprune.pruning import masks as mk
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
 
 SIZES = {"a": 6000, "b": 3000, "out": 1000}
 

@@ -4,16 +4,16 @@ import copy
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn import functional as F
 
-from advprune import masks as mk
-from advprune.distill import Distilled, kd_loss
 from advprune.methods import base, deadwooding
 from advprune.methods.base import Task
-from advprune.recipes import Recipe
-from advprune.training import Loop
-from small import blobs
+from advprune.pruning import masks as mk
+from advprune.training.distill import Distilled, kd_loss
+from advprune.training.loop import Loop
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
+from helpers.small import blobs
 
 
 def loop_at(net, step, steps=100):

@@ -6,14 +6,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_methods import task_for
 
-from advprune import dropgrow as dg
-from advprune import masks as mk
 from advprune.methods import base, dnr
-from advprune.recipes import Recipe
-from advprune.sparse import Admm
-from advprune.training import Loop
+from advprune.pruning import dropgrow as dg
+from advprune.pruning import masks as mk
+from advprune.pruning.sparse import Admm
+from advprune.training.loop import Loop
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
 
 STRUCTURES = ["unstructured", "channels"]
 

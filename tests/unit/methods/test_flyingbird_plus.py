@@ -4,14 +4,14 @@ import math
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import dropgrow as dg
-from advprune import masks as mk
-from advprune.config import load_method
 from advprune.methods import base
 from advprune.methods import flyingbird_plus as plus
-from advprune.training import Loop
+from advprune.plan.config import load_method
+from advprune.pruning import dropgrow as dg
+from advprune.pruning import masks as mk
+from advprune.training.loop import Loop
+from helpers.methods import task_for
 
 PARAMS = load_method("flyingbird_plus")["params"] | {"updates": 8}
 

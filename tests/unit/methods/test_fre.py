@@ -6,16 +6,16 @@ from itertools import pairwise
 
 import pytest
 import torch
-from test_methods import task_for
-from test_training import THREAT, trainer
 
-from advprune import masks as mk
 from advprune.methods import base
 from advprune.methods.fre import RobustnessEstimation
-from advprune.objectives import make
-from advprune.recipes import Recipe
-from advprune.saliency import filter_sums
-from advprune.training import Hook
+from advprune.pruning import masks as mk
+from advprune.pruning.saliency import filter_sums
+from advprune.training.loop import Hook
+from advprune.training.objectives import make
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
+from helpers.training import THREAT, trainer
 
 STILL = Recipe(epochs=2, batch=10, lr=1e-12, momentum=0, weight_decay=0, schedule="constant")
 

@@ -5,10 +5,10 @@ import math
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base, fsrp
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
 
 
 def ratio(maps, cutoff=0.5):
@@ -93,7 +93,7 @@ def test_the_images_are_attacked_and_the_counts_as_asked(net, tmp_path, monkeypa
 
     task = task_for("fsrp", tmp_path, "filters", 0.5, batch=10, batches=3)
     attacked = fsrp.ratios(net, task)
-    monkeypatch.setattr("advprune.saliency.pgd", spy)
+    monkeypatch.setattr("advprune.pruning.saliency.pgd", spy)
     clean = fsrp.ratios(net, task)
     assert asked == [10, 10, 10]
     assert not torch.equal(attacked["conv1"], clean["conv1"])

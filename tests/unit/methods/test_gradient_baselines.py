@@ -4,17 +4,17 @@ import copy
 
 import pytest
 import torch
-from test_methods import task_for
 from torch import nn
 from torch.func import functional_call, hessian
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.methods import base, snip
 from advprune.methods.obd import curvature
 from advprune.methods.taylor import changes, gates
 from advprune.models.graph import batchnorm_of
-from small import blobs
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
+from helpers.small import blobs
 
 
 def images(n=12, seed=0):

@@ -6,16 +6,16 @@ import math
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn.utils import parametrize
 
-from advprune import masks as mk
 from advprune.methods import base
 from advprune.methods.harp import HingeBudget, RatedMask
 from advprune.models.registry import NetSpec, build
-from advprune.sparse import scaled_scores
-from advprune.training import Hook, Loop
-from watching import check_resumes, watch
+from advprune.pruning import masks as mk
+from advprune.pruning.sparse import scaled_scores
+from advprune.training.loop import Hook, Loop
+from helpers.methods import task_for
+from helpers.watching import check_resumes, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):

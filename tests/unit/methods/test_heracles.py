@@ -5,15 +5,15 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
+from advprune.base.errors import UserError
 from advprune.data.batches import to_float
-from advprune.errors import UserError
 from advprune.methods import base
 from advprune.methods.heracles import Reward, search
-from advprune.ratesearch import Episode
-from watching import check_resumes
+from advprune.pruning import masks as mk
+from advprune.pruning.rate_search import Episode
+from helpers.methods import task_for
+from helpers.watching import check_resumes
 
 AGENT = {"actor_lr": 1e-2, "critic_lr": 1e-2, "batch": 16}
 

@@ -6,14 +6,14 @@ import itertools
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base, intrain
 from advprune.methods.intrain import Budget
-from advprune.reparam import Gate, attach
-from advprune.training import Hook, Loop
-from watching import check_resumes, watch
+from advprune.pruning import masks as mk
+from advprune.pruning.reparam import Gate, attach
+from advprune.training.loop import Hook, Loop
+from helpers.methods import task_for
+from helpers.watching import check_resumes, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):

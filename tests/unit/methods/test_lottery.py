@@ -5,11 +5,11 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base
-from advprune.training import Trainer
+from advprune.pruning import masks as mk
+from advprune.training.loop import Trainer
+from helpers.methods import task_for
 
 
 @pytest.fixture

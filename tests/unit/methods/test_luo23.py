@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_methods import task_for
-from test_training import THREAT
 
-from advprune import masks as mk
 from advprune.methods import base, luo23
 from advprune.models.registry import NetSpec, build
-from advprune.noise import MixedNoise
-from advprune.recipes import Recipe
-from advprune.saliency import feature_maps, gated
-from advprune.training import Hook
-from small import blobs
+from advprune.pruning import masks as mk
+from advprune.pruning.saliency import feature_maps, gated
+from advprune.training.channel_noise import MixedNoise
+from advprune.training.loop import Hook
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
+from helpers.small import blobs
+from helpers.training import THREAT
 
 RECIPE = Recipe(epochs=6, batch=16, lr=0.05, schedule="constant")
 

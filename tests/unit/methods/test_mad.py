@@ -4,16 +4,16 @@ import copy
 
 import pytest
 import torch
-from test_methods import task_for
-from test_training import THREAT
 from torch import nn
 from torch.nn import functional as F
 
-from advprune import kfac
-from advprune import masks as mk
 from advprune.methods import base, mad
-from advprune.objectives import pgd
-from small import blobs
+from advprune.pruning import kfac
+from advprune.pruning import masks as mk
+from advprune.training.objectives import pgd
+from helpers.methods import task_for
+from helpers.small import blobs
+from helpers.training import THREAT
 
 
 def batch(n=12):

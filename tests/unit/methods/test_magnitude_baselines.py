@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base
 from advprune.methods.lamp import lamp
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
 
 
 def test_lamp_is_the_share_in_what_smaller_weights_leave():

@@ -5,12 +5,12 @@ import statistics
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.methods import base, mrs
-from small import blobs
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
+from helpers.small import blobs
 
 ASCENT = {"radius": 0.1, "epochs": 4, "lr": 1.0}
 RULE = {"sparsity": 0.5, "kappa": 0.9, "ceiling": 0.95}

@@ -5,14 +5,15 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
-from advprune.distill import Bottleneck, Distilled
 from advprune.methods import base
 from advprune.methods.pwoa import CappedAdmm
-from advprune.training import Hook, Trainer
-from watching import Kill, KilledError, watch
+from advprune.pruning import masks as mk
+from advprune.training.distill import Bottleneck, Distilled
+from advprune.training.loop import Hook, Trainer
+from helpers.methods import task_for
+from helpers.training import KilledError
+from helpers.watching import Kill, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):

@@ -5,17 +5,18 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.methods import base, rfp
 from advprune.models.registry import init_weights
-from advprune.objectives import Natural
-from advprune.saliency import attacked_batches
-from advprune.sparse import KeepMasked
-from advprune.training import Trainer
-from watching import Kill, KilledError, watch
+from advprune.pruning import masks as mk
+from advprune.pruning.saliency import attacked_batches
+from advprune.pruning.sparse import KeepMasked
+from advprune.training.loop import Trainer
+from advprune.training.objectives import Natural
+from helpers.methods import task_for
+from helpers.training import KilledError
+from helpers.watching import Kill, watch
 
 
 def task_with(folder, sparsity=0.5, epochs=4, **params):

@@ -6,14 +6,14 @@ import logging
 
 import pytest
 import torch
-from test_methods import task_for
-from test_training import KilledError
 
-from advprune import masks as mk
 from advprune.methods import base
 from advprune.methods.robustbird import EarlyBird, threshold
-from advprune.recipes import Recipe
-from advprune.training import Loop
+from advprune.pruning import masks as mk
+from advprune.training.loop import Loop
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
+from helpers.training import KilledError
 
 
 @pytest.fixture(autouse=True)

@@ -4,17 +4,17 @@ import copy
 
 import pytest
 import torch
-from test_methods import task_for
-from test_training import THREAT
 from torch import nn
 
-from advprune import masks as mk
 from advprune.methods import base, rsr
 from advprune.methods.base import Task
-from advprune.objectives import make
-from advprune.recipes import Recipe
-from advprune.training import Loop
-from small import blobs
+from advprune.pruning import masks as mk
+from advprune.training.loop import Loop
+from advprune.training.objectives import make
+from advprune.training.recipes import Recipe
+from helpers.methods import task_for
+from helpers.small import blobs
+from helpers.training import THREAT
 
 
 def test_noise_has_the_deviation_of_the_whole_weight_per_channel(rng):

@@ -5,13 +5,13 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.methods import base
-from advprune.training import Hook
-from watching import watch
+from advprune.pruning import masks as mk
+from advprune.training.loop import Hook
+from helpers.methods import task_for
+from helpers.watching import watch
 
 
 def pruned(net, folder, sparsity=0.8, epochs=2, **recipe):

@@ -6,14 +6,15 @@ import itertools
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
-from advprune.config import load_method
 from advprune.methods import base
-from advprune.sparse import KeepMasked, scaled_scores
-from advprune.training import Hook, Trainer
-from watching import Kill, KilledError, watch
+from advprune.plan.config import load_method
+from advprune.pruning import masks as mk
+from advprune.pruning.sparse import KeepMasked, scaled_scores
+from advprune.training.loop import Hook, Trainer
+from helpers.methods import task_for
+from helpers.training import KilledError
+from helpers.watching import Kill, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, epochs=4, **params):

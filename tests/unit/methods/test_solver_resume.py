@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 import torch
-from test_methods import task_for
 
 from advprune.methods import base
 from advprune.models.registry import build
-from small import SMALL
-from watching import check_resumes_epoch
+from helpers.methods import task_for
+from helpers.small import SMALL
+from helpers.watching import check_resumes_epoch
 
 
 def pruned(key, folder):

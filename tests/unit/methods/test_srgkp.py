@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 import torch
-from test_methods import task_for
 from torch.nn import functional as F
 
-from advprune import masks as mk
 from advprune.methods import base, srgkp
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
 
 GRID = [(i, j) for i in range(3) for j in range(3)]
 

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base
-from advprune.reparam import FilterProduct, Product
-from advprune.training import Hook
-from watching import check_resumes, watch
+from advprune.pruning import masks as mk
+from advprune.pruning.reparam import FilterProduct, Product
+from advprune.training.loop import Hook
+from helpers.methods import task_for
+from helpers.watching import check_resumes, watch
 
 
 def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **recipe):

@@ -3,10 +3,10 @@
 import copy
 
 import torch
-from test_methods import task_for
 
-from advprune import masks as mk
 from advprune.methods import base
+from advprune.pruning import masks as mk
+from helpers.methods import task_for
 
 
 def prune(net, folder, **params):

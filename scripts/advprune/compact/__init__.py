@@ -1,0 +1,1 @@
+"""Evaluation copies of nets with equal logits that are cheaper to run."""

@@ -1,0 +1,1 @@
+"""One model's numbers: audit, evaluation, reliability, costs, corruptions."""

@@ -1,0 +1,86 @@
+"""The gate: what a saved checkpoint really holds, recounted from its weights.
+
+Nothing here trusts the masks or the name of the file: zeros are counted in the tensors on disk.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from advprune.models.checkpoint import is_finite
+from advprune.models.graph import batchnorm_of, macs
+from advprune.pruning import masks as mk
+
+TOLERANCE = 0.001  # a target may be missed by a tenth of a percentage point
+
+
+def units(net: nn.Module, structure: str) -> dict[str, tuple[int, int]]:
+    """(removed, total) units per prunable layer.
+
+    A weight is removed when it is zero. A filter is removed when its weights and its BatchNorm
+    scale and shift are zero, an input channel when all weights that read it are, a kernel when all
+    its weights are.
+    """
+    modules = dict(net.named_modules())
+    follower = batchnorm_of(net)
+    found = {}
+    for name, weight in mk.weights(net, structure).items():
+        if structure == "unstructured":
+            alive = weight != 0
+        elif structure == "filters":
+            norm = modules[follower[name]]
+            alive = (weight != 0).flatten(1).any(1) | (norm.weight != 0) | (norm.bias != 0)
+        elif structure == "kernels":
+            alive = (weight != 0).flatten(2).any(2)
+        else:
+            alive = (weight != 0).transpose(0, 1).flatten(1).any(1)
+        found[name] = (alive.numel() - int(alive.sum()), alive.numel())
+    return found
+
+
+@torch.no_grad()
+def audit(
+    net: nn.Module, image: tuple[int, int, int], structure: str, sparsity: float
+) -> dict[str, Any]:
+    """Recount a net against its pruning target.
+
+    Returns parameter and non-zero counts of the whole net, the prunable weights' and the target
+    units' sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if
+    zero weights were skipped (theoretical: no dense kernel skips them), and reasons for a flag.
+    """
+    counted = "unstructured" if structure == "none" else structure
+    layers = units(net, counted)
+    zeros = units(net, "unstructured")
+    removed, total = (sum(column) for column in zip(*layers.values(), strict=True))
+    achieved = removed / total
+    parameters = list(net.parameters())
+    dense = macs(net, image)
+    left = {n: round(m * (1 - zeros[n][0] / zeros[n][1])) for n, m in dense.items()}
+    reasons = []
+    # counts are rounded within each layer, so each may be off by less than one unit
+    if abs(achieved - sparsity) > max(TOLERANCE, len(layers) / total):
+        reasons.append(f"sparsity is {achieved:.4f} instead of {sparsity:g}")
+    if not is_finite(net):
+        reasons.append("the net holds numbers that are not finite")
+    return {
+        "params": sum(p.numel() for p in parameters),
+        "nonzero": sum(int((p != 0).sum()) for p in parameters),
+        "prunable": sum(n for _, n in zeros.values()),
+        "prunable_nonzero": sum(n - z for z, n in zeros.values()),
+        "structure": structure,
+        "sparsity": sparsity,
+        "sparsity_achieved": achieved,
+        "macs": sum(dense.values()),
+        "effective_macs": sum(left.values()),
+        "layers": {
+            name: {
+                "removed": removed,
+                "units": n,
+                "zeros": zeros[name][0],
+                "weights": zeros[name][1],
+            }
+            for name, (removed, n) in layers.items()
+        },
+        "reasons": reasons,
+    }

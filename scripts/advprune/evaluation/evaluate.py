@@ -1,0 +1,74 @@
+"""One model's evaluation: everything that is shown of it, counted from per-image tables."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from advprune.attacks.verdicts import AUTOATTACK, HOFMN, accuracy, pack, robust_at, worst
+from advprune.base.errors import UserError
+from advprune.evaluation.intervals import wilson
+
+CURVE_POINTS = 41  # from no perturbation to twice the radius of the threat
+
+
+def evaluate(
+    model: dict[str, Any],
+    audit: dict[str, Any],
+    autoattack: pd.DataFrame,
+    hofmn: pd.DataFrame,
+    warnings: list[str],
+    *,
+    eps: float,
+    classes: int,
+) -> dict[str, Any]:
+    """Join the audit with both attacks' verdicts on the same images.
+
+    Accuracies are in [0, 1] with 95 % Wilson bounds. `worst` counts an image as robust when
+    neither attack breaks it; `held` has these verdicts image by image. The status is `flagged`,
+    with the reasons, when the audit objects or when the clean accuracy cannot be told from chance.
+    """
+    for name, table, kind in (("autoattack", autoattack, AUTOATTACK), ("hofmn", hofmn, HOFMN)):
+        if list(table.columns) != list(kind):
+            raise UserError(f"{name}: not its table (columns {', '.join(table.columns)})")
+    if list(autoattack["index"]) != list(hofmn["index"]):
+        raise UserError(f"{model}: the attacks did not see the same images")
+    verdicts = {
+        "clean": autoattack["clean_correct"],
+        "autoattack": autoattack["robust"],
+        "hofmn": robust_at(hofmn["distance"], eps),
+        "worst": worst(autoattack["robust"], hofmn["distance"], eps),
+    }
+    record: dict[str, Any] = {}
+    for name, robust in verdicts.items():
+        record[f"{name}_accuracy"] = accuracy(robust)
+        bounds = wilson(int(np.sum(robust)), len(robust))
+        record[f"{name}_low"], record[f"{name}_high"] = bounds
+    reasons = list(audit["reasons"])
+    if record["clean_low"] <= 1 / classes:
+        reasons.append("clean accuracy is at chance")
+    broken = autoattack["broken_by"].value_counts()
+    return record | {
+        "model": model,
+        "images": len(autoattack),
+        "held": pack(verdicts["worst"]),
+        "audit": {k: v for k, v in audit.items() if k not in ("layers", "reasons")},
+        "curve": _curve(hofmn["distance"].to_numpy(), eps),
+        "broken_by": {str(k): int(n) for k, n in sorted(broken.items()) if k},
+        "warnings": sorted(set(warnings)),
+        "status": "flagged" if reasons else "ok",
+        "reason": "; ".join(reasons),
+    }
+
+
+def _curve(distance: np.ndarray, eps: float) -> dict[str, list[float]]:
+    """Security evaluation curve of HO-FMN with its 95 % band."""
+    grid = [2 * eps * i / (CURVE_POINTS - 1) for i in range(CURVE_POINTS)]
+    robust = [int(robust_at(distance, radius).sum()) for radius in grid]
+    bounds = [wilson(count, len(distance)) for count in robust]
+    return {
+        "eps": grid,
+        "accuracy": [count / len(distance) for count in robust],
+        "low": [low for low, _ in bounds],
+        "high": [high for _, high in bounds],
+    }

@@ -1,0 +1,88 @@
+"""What every script does around its work: errors as one line, a log, no traceback for users."""
+
+import argparse
+import errno
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from advprune.base import progress
+from advprune.base.errors import UserError
+
+log = logging.getLogger("advprune")
+
+# What a user must mend on the machine, not we in the code.
+_OUTSIDE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+_PLACES = (errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG)
+
+
+class Terminated(BaseException):
+    """The process was asked to end: a time limit, a preemption. No error that code may handle."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call `main`; a UserError becomes one line on standard error and exit status 2.
+
+    So does a full disk, and a place where nothing can be written.
+
+    SIGTERM, which clusters send before they kill, ends with status 143 and leaves no half-written
+    file; a training that is started again goes on after its last finished epoch, AutoAttack
+    after the last of its attacks.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        main()
+    except UserError as error:
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _OUTSIDE + _PLACES:
+            log.exception("failed")
+            raise
+        name = f"{error.filename}: " if error.filename else ""
+        _refuse(f"{name}{error.strerror}")
+    except Terminated:
+        log.warning(
+            "terminated from outside; finished epochs and attacks are kept for the next attempt"
+        )
+        sys.exit(128 + signal.SIGTERM)
+    except Exception:
+        log.exception("failed")
+        raise
+
+
+def _refuse(message: str) -> NoReturn:
+    """End with one line and status 2."""
+    log.error("%s", message)
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _terminate(number: int, frame: object) -> None:
+    """Unwind the stack, so that what cleans up after itself does; once is enough."""
+    signal.signal(number, signal.SIG_IGN)
+    raise Terminated
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Argument parser with the options that all scripts share."""
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument("--log", type=Path, help="write messages and the progress bar here")
+    return result
+
+
+def open_log(path: Path | None) -> None:
+    """Send messages to the log file (standard error without one), and progress bars along."""
+    if path is None:
+        handler = logging.StreamHandler()
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        progress.send_to(handler.stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to end
+    log.propagate = False

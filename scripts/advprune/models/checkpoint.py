@@ -1,0 +1,123 @@
+"""Checkpoints: a plain net with its masks in one safetensors file, and a card of its origin."""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from advprune.base.errors import UserError
+from advprune.base.files import write_json
+from advprune.base.provenance import origin, sha256
+from advprune.data.tensorfile import load_tensors, save_tensors
+from advprune.models.registry import NetSpec, build
+
+_KIND = "checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A net in eval mode with its description and its masks (by parameter; empty if dense)."""
+
+    net: nn.Module
+    spec: NetSpec
+    masks: dict[str, torch.Tensor]
+
+
+def save_checkpoint(
+    path: Path,
+    net: nn.Module,
+    spec: NetSpec,
+    masks: Mapping[str, torch.Tensor] | None = None,
+    card: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the net's tensors to `path`, then the card beside it as `<stem>.json`, each atomically.
+
+    The net must be the plain architecture of `spec` (parametrizations folded away); a mask is bool
+    and has the name and shape of its parameter. Anything else is a `ValueError`. Non-finite
+    weights are saved as they are: see `is_finite`. The card gets the net's description and the
+    file's SHA-256 added.
+    """
+    path, state, masks = Path(path), net.state_dict(), masks or {}
+    problem = _mismatch(state, build(spec).state_dict()) or _bad_mask(masks, state)
+    if problem:
+        raise ValueError(f"cannot save {path.name}: {problem}")
+    tensors = {f"net/{name}": tensor for name, tensor in state.items()}
+    tensors |= {f"mask/{name}": mask for name, mask in masks.items()}
+    save_tensors(path, _KIND, tensors, {"net": spec.to_dict()})
+    added = {"net": spec.to_dict(), "sha256": sha256(path)}
+    write_json(path.with_suffix(".json"), dict(card or {}) | added)
+
+
+def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Loaded:
+    """Read a checkpoint onto a device.
+
+    A file that is missing, damaged, of another format, or whose tensors are not exactly those of
+    its architecture is a `UserError` naming it.
+    """
+    tensors, header = load_tensors(path, _KIND)
+    spec = NetSpec.from_dict(header["net"])
+    net = build(spec)
+    parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "mask": {}}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = tensor
+    unknown = ", ".join(sorted(set(parts) - {"net", "mask"}))
+    problem = f"unexpected {unknown}" if unknown else _mismatch(parts["net"], net.state_dict())
+    problem = problem or _bad_mask(parts["mask"], parts["net"])
+    if problem:
+        raise UserError(f"{path}: {problem}")
+    net.load_state_dict(parts["net"])
+    masks = {name: mask.to(device) for name, mask in parts["mask"].items()}
+    return Loaded(net.to(device).eval(), spec, masks)
+
+
+def is_finite(net: nn.Module) -> bool:
+    """Say whether every parameter and buffer is a finite number, as a collapsed net's are not."""
+    return all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values())
+
+
+def provenance(**fields: Any) -> dict[str, Any]:
+    """Return `fields` with what the run itself can tell: where, when and by which code.
+
+    Memory is the peak of this process in MiB, `commit` is None outside a git checkout. A field
+    given by the caller wins.
+    """
+    gpu = torch.cuda.is_available()
+    found = {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if gpu else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "peak_gpu_memory_mib": torch.cuda.max_memory_allocated() // 2**20 if gpu else None,
+    }
+    return origin("numpy") | found | fields
+
+
+def _mismatch(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
+    """Describe the first difference in names, shapes or types; empty if there is none."""
+    differences = {
+        "missing": expected.keys() - found.keys(),
+        "unexpected": found.keys() - expected.keys(),
+    }
+    for word, names in differences.items():
+        if names:
+            return f"{word} {len(names)} tensor(s) of the net, first {min(names)}"
+    for name, tensor in sorted(expected.items()):
+        have, want = ((t.dtype, tuple(t.shape)) for t in (found[name], tensor))
+        if have != want:
+            return f"{name} is {have[0]} {have[1]}, not {want[0]} {want[1]}"
+    return ""
+
+
+def _bad_mask(masks: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> str:
+    """Describe the first mask that does not belong to the net; empty if all do."""
+    for name, mask in sorted(masks.items()):
+        if name not in state:
+            return f"mask {name} belongs to no parameter"
+        if mask.dtype != torch.bool or mask.shape != state[name].shape:
+            found, wanted = tuple(mask.shape), tuple(state[name].shape)
+            return f"mask {name} is {mask.dtype} {found}, not torch.bool {wanted}"
+    return ""

@@ -1,0 +1,66 @@
+"""Refusing what no schema can: values that are well-formed but with which a run cannot end well.
+
+Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+from advprune.base.errors import UserError
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse numbers that are none, radii beyond the images' range, and lost sparsities."""
+    for where, value in _leaves(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"config: {where}: {value} is not a finite number")
+    for name, entry in config["datasets"].items():
+        radii = {"eps": entry["eps"], "training_attack.step": entry["training_attack"]["step"]}
+        for where, text in radii.items():
+            if Fraction(text) > 1:
+                raise UserError(f"config: datasets.{name}.{where}: {text} of images in [0, 1]")
+        if entry.get("limits", {}).get("train", 2) < 2:
+            raise UserError(f"config: datasets.{name}.limits.train: a batch needs two images")
+    for i, block in enumerate(config["grid"]):
+        for kind in ("unstructured", "structured"):
+            for value in block.get(kind, []):
+                sparsity_text(value, f"config: grid.{i}.{kind}")
+
+
+def sparsity_text(value: float, where: str) -> str:
+    """Text of a sparsity for file names; one that it would not keep exactly is a UserError."""
+    text = f"{value:g}"
+    if float(text) != value or not re.fullmatch(r"[0-9.]+", text):
+        raise UserError(f"{where}: {value}: at most six digits, and not below 0.0001")
+    return text
+
+
+def check_override(published: Any, given: Any, where: str) -> None:
+    """Refuse a hyper-parameter of another kind than the published one: text for a number, say.
+
+    Null may stand for any value and be any value: to several methods it means "without".
+    """
+    if isinstance(published, Mapping) and isinstance(given, Mapping):
+        for key in published.keys() & given.keys():
+            check_override(published[key], given[key], f"{where}.{key}")
+    elif None not in (published, given) and _kind(published) != _kind(given):
+        message = f"{given!r} is {_kind(given)}, the published value is {_kind(published)}"
+        raise UserError(f"{where}: {message}")
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "a truth value", str: "text", list: "a list", dict: "a table"}
+    return kinds.get(type(value), "a number")
+
+
+def _leaves(content: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Values of nested tables and lists, each with its dotted place."""
+    if isinstance(content, Mapping | list):
+        pairs = content.items() if isinstance(content, Mapping) else enumerate(content)
+        for key, value in pairs:
+            yield from _leaves(value, f"{where}.{key}" if where else str(key))
+    else:
+        yield where, content

@@ -1,0 +1,110 @@
+"""Reading a run's configuration and the methods' YAMLs, and refusing what cannot run.
+
+Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
+"""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from advprune.base.errors import UserError
+from advprune.data.specs import SPECS
+from advprune.models.names import ARCHITECTURES
+
+ROOT = Path(__file__).resolve().parents[3]
+DEFAULTS = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
+
+
+def fraction(text: str) -> float:
+    """Number of a fraction written as text, such as '8/255'."""
+    return float(Fraction(text))
+
+
+def read_yaml(path: Path) -> Any:
+    """Content of a YAML file; a missing or damaged one is a UserError."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+
+
+def check(content: Any, schema: str, where: str) -> None:
+    """Validate against a schema of the workflow; the first complaint becomes a UserError."""
+    rules = read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml")
+    errors = jsonschema.Draft202012Validator(rules).iter_errors(content)
+    error = jsonschema.exceptions.best_match(errors)
+    if error is not None:
+        place = ".".join(map(str, error.absolute_path)) or "top level"
+        message = " ".join(error.message.split())
+        raise UserError(f"{where}: {place}: {message}")
+
+
+def known_methods() -> list[str]:
+    """Keys of all methods that have a YAML."""
+    return sorted(p.stem for p in (ROOT / "config" / "methods").glob("*.yaml"))
+
+
+def method_file(key: str) -> Path:
+    """YAML of a method."""
+    return ROOT / "config" / "methods" / f"{key}.yaml"
+
+
+def load_method(key: str) -> dict[str, Any]:
+    """Validated YAML of a method; an unknown key is a UserError that lists the known ones."""
+    if key not in known_methods():
+        raise UserError(f"unknown method '{key}' (known: {', '.join(known_methods())})")
+    content = read_yaml(method_file(key))
+    check(content, "method", f"config/methods/{key}.yaml")
+    if content["key"] != key:
+        raise UserError(f"config/methods/{key}.yaml: its key is '{content['key']}'")
+    return content
+
+
+def load_config(content: dict[str, Any]) -> dict[str, Any]:
+    """Validate a run's configuration and fill in the defaults."""
+    check(content, "config", "config")
+    config = DEFAULTS | content
+    for name in config["datasets"]:
+        if name not in SPECS:
+            raise UserError(f"config: unknown dataset '{name}' (known: {', '.join(SPECS)})")
+    for name in config["archs"]:
+        if name not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            raise UserError(f"config: unknown architecture '{name}' (known: {known})")
+    for name in config["overrides"]:
+        load_method(name)
+    for i, block in enumerate(config["grid"]):
+        for kind in ("datasets", "archs"):
+            for name in block[kind]:
+                if name not in config[kind]:
+                    raise UserError(f"config: grid.{i}: '{name}' is not described under {kind}")
+    _check_images(config)
+    return config
+
+
+def _check_images(config: dict[str, Any]) -> None:
+    """Refuse limits and tuning sizes that the dataset cannot give."""
+    for name, entry in config["datasets"].items():
+        for split, limit in entry.get("limits", {}).items():
+            available = getattr(SPECS[name], split)
+            if limit > available:
+                raise UserError(
+                    f"config: datasets.{name}.limits.{split}: {limit} of {available} images"
+                )
+        wanted = config["evaluation"]["hofmn"]["tune_images"]
+        if wanted > split_size(config, name, "val"):
+            raise UserError(
+                f"config: evaluation.hofmn.tune_images: {wanted}, but {name} has only "
+                f"{split_size(config, name, 'val')} validation images"
+            )
+
+
+def split_size(config: dict[str, Any], dataset: str, split: str) -> int:
+    """Images of a split under the run's limits."""
+    limits = config["datasets"][dataset].get("limits", {})
+    return limits.get(split, getattr(SPECS[dataset], split))

@@ -1,0 +1,58 @@
+"""Nets that were trained elsewhere: the `external` entries of a configuration.
+
+Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from advprune.base.errors import UserError
+from advprune.data.specs import SPECS
+
+PREFIX = "external-"  # no method's key has a hyphen, so the two never clash
+DEFAULTS = {"structure": "none", "sparsity": 0, "seed": 0, "rename": {}}
+
+
+def entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Entries with their defaults, by the name that stands for a method in their rows and files."""
+    found = {}
+    for key, entry in config.get("external", {}).items():
+        entry = {"name": key} | DEFAULTS | entry
+        _check(entry, config, f"config: external.{key}")
+        found[PREFIX + key] = entry
+    return found
+
+
+def _check(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
+    """Refuse what contradicts the rest of the configuration, or itself."""
+    for kind in ("dataset", "arch"):
+        if entry[kind] not in config[f"{kind}s"]:
+            raise UserError(f"{where}: '{entry[kind]}' is not described under {kind}s")
+    channels = SPECS[entry["dataset"]].shape[0]
+    for kind in ("mean", "std"):
+        if len(entry[kind]) != channels:
+            raise UserError(f"{where}.{kind}: {entry['dataset']} has {channels} channel(s)")
+    if (entry["structure"] == "none") != (entry["sparsity"] == 0):
+        raise UserError(f"{where}: structure {entry['structure']}, sparsity {entry['sparsity']}")
+    for pattern, replacement in entry["rename"].items():
+        try:
+            re.sub(pattern, replacement or "", "layer1.0.conv1.weight")
+        except re.error as error:
+            raise UserError(f"{where}.rename: '{pattern}': {error}") from None
+
+
+def check_files(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse entries whose file is not there; paths are relative to where the run happens."""
+    for method, entry in found.items():
+        if not Path(entry["path"]).is_file():
+            key = method.removeprefix(PREFIX)
+            raise UserError(f"config: external.{key}.path: {entry['path']}: no such file")
+
+
+def job_spec(entry: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Specification of the job that converts the file: the net, and names to be changed."""
+    net = {"arch": entry["arch"], "width": config["archs"][entry["arch"]]["width"]}
+    data = {key: entry[key] for key in ("dataset", "mean", "std")}
+    return net | data | {"rename": entry["rename"]}

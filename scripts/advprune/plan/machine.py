@@ -1,0 +1,48 @@
+"""What the workflow must know of the machine it plans on. Pure Python without torch."""
+
+import functools
+import glob
+import os
+import sys
+from pathlib import Path
+
+from advprune.base.errors import UserError
+from advprune.plan.protocol import Protocol
+
+
+@functools.cache  # every job asks
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU, without loading any driver."""
+    return bool(glob.glob("/dev/nvidia[0-9]*"))
+
+
+def use_this_python() -> None:
+    """Let `python` in the rules be the one that runs Snakemake.
+
+    An activated conda environment comes before it, so `--sdm conda` is not disturbed.
+    """
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
+
+def check_folder(name: str) -> None:
+    """Refuse a folder for results or logs that cannot be made or written."""
+    place = Path(name).absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(f"{place} is not a folder, so nothing can be written to {name}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(f"{place} cannot be written, so nothing can be written to {name}")
+
+
+def announce(protocol: Protocol, local: bool, gpu: int) -> None:
+    """Say on standard error what is about to be planned, and warn of what would never end."""
+    place = "the cluster" if not local else "the GPU" if gpu else "the CPU"
+    preset, count = protocol.config["preset"], len(protocol.models)
+    print(f"{preset}: {count} models on {place}", file=sys.stderr)
+    if local and not gpu and protocol.full_size:
+        print(
+            "warning: nets of full size on a CPU take months; use a GPU or a cluster, or a smaller"
+            " configuration such as config/demo.yaml",
+            file=sys.stderr,
+        )

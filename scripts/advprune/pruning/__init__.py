@@ -1,0 +1,1 @@
+"""What methods share: masks, learned scores, ADMM, drop-and-grow, rates, saliency."""

@@ -1,0 +1,217 @@
+"""Dynamic sparsity: drop weak connections, grow promising ones, keep the budget exact.
+
+One engine for the methods that rewire while they train. A method chooses how many units each layer
+drops and grows (`DropGrow.plan`) and where it grows (`GROWTH`); the engine does it by rank, so that
+every count is exactly the planned one.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.pruning.sparse import KeepMasked
+from advprune.training.loop import Loop
+
+
+def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
+    """Layer densities 1 / (F·n + 1) whose weighted mean is `density` (card flyingbird, step 1).
+
+    The larger a layer, the sparser. F is found by bisection; `density` in (0, 1].
+    """
+    total = density * sum(sizes.values())
+    low, high = 0.0, 1.0
+    while sum(n / (high * n + 1) for n in sizes.values()) > total:
+        high *= 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        if sum(n / (middle * n + 1) for n in sizes.values()) > total:
+            low = middle
+        else:
+            high = middle
+    return {name: 1 / (high * n + 1) for name, n in sizes.items()}
+
+
+def allocate(densities: dict[str, float], sizes: dict[str, int], total: int) -> dict[str, int]:
+    """Integer counts nearest to density · size that sum to `total` (largest remainders)."""
+    return whole({name: densities[name] * sizes[name] for name in sizes}, sizes, total)
+
+
+def whole(exact: dict[str, float], room: Mapping[str, int], total: int) -> dict[str, int]:
+    """Whole numbers within `room` nearest to `exact`, whose sum is `total`, that sum to `total`."""
+    counts = {name: math.floor(value) for name, value in exact.items()}
+    # a layer can be full; the sort is stable, so ties go to the earlier layer
+    open_layers = [n for n in exact if counts[n] < room[n]]
+    by_remainder = sorted(open_layers, key=lambda n: counts[n] - exact[n])
+    for name in by_remainder[: total - sum(counts.values())]:
+        counts[name] += 1
+    return counts
+
+
+def split(total: int, shares: dict[str, float], room: Mapping[str, int]) -> dict[str, int]:
+    """Distribute `total` over layers in proportion to `shares` (sum 1) within their `room`.
+
+    What overflows a layer is spread evenly over those with room left, until nothing overflows
+    (card dnr, step 4). The counts sum to `total`, or to all the room where that is less.
+    """
+    total = min(total, sum(room.values()))
+    exact = {name: total * share for name, share in shares.items()}
+    while True:
+        overflow = sum(max(0.0, exact[n] - room[n]) for n in exact)
+        exact = {n: min(value, float(room[n])) for n, value in exact.items()}
+        open_layers = [n for n in exact if exact[n] < room[n]]
+        if overflow < 1e-6 or not open_layers:
+            return whole(exact, room, total)
+        for name in open_layers:
+            exact[name] += overflow / len(open_layers)
+
+
+def random_masks(net: nn.Module, counts: dict[str, int], rng: torch.Generator) -> Masks:
+    """Unstructured masks with the given number of random connections per layer."""
+    masks = {}
+    for name, layer in mk.prunable(net, "unstructured").items():
+        scores = torch.rand(layer.weight.shape, generator=rng, device=layer.weight.device)
+        masks[f"{name}.weight"] = mk.top_k(scores, counts[name])
+    return masks
+
+
+def igq_masks(net: nn.Module, sparsity: float, rng: torch.Generator) -> Masks:
+    """Random masks with IGQ densities and exactly the sparsity over the whole net."""
+    sizes = {n: w.numel() for n, w in mk.weights(net).items()}
+    total = mk.kept_count(sum(sizes.values()), sparsity)
+    return random_masks(net, allocate(igq_densities(sizes, 1 - sparsity), sizes, total), rng)
+
+
+def cosine_rate(start: float, end: float, time: float) -> float:
+    """Drop rate annealed from `start` to `end` by a half cosine over `time` in [0, 1]."""
+    return end + (start - end) * (1 + math.cos(math.pi * time)) / 2
+
+
+def linear_rate(start: float, end: float, time: float) -> float:
+    """Drop rate that falls from `start` to `end` in a straight line over `time` in [0, 1]."""
+    return start + (end - start) * time
+
+
+def drop(weight: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Mask without the `count` smallest active magnitudes."""
+    active = int(mask.sum())
+    return mk.top_k(weight.abs().masked_fill(~mask, -math.inf), active - count)
+
+
+def grow(score: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Mask plus the `count` inactive positions of largest score."""
+    return mask | mk.top_k(score.masked_fill(mask, -math.inf), count)
+
+
+def units_of(mask: Tensor, structure: str) -> Tensor:
+    """Unit mask of a weight-shaped mask: units with any entry left."""
+    return mask if structure == "unstructured" else mk.unit_norms(mask.float(), structure) > 0
+
+
+def random_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
+    """Grow anywhere."""
+    return torch.rand(weight.shape, generator=loop.rng, device=weight.device)
+
+
+def gradient_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
+    """Grow where the last batch's gradient is large."""
+    return weight.grad.abs()
+
+
+def momentum_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
+    """Grow where gradients have agreed over the last steps; needs a momentum kept unmasked."""
+    return loop.optimizer.state[weight]["momentum_buffer"].abs()
+
+
+GROWTH: dict[str, Callable[[nn.Parameter, Loop], Tensor]] = {
+    "random": random_growth,
+    "gradient": gradient_growth,
+    "momentum": momentum_growth,
+}
+Plan = dict[str, tuple[int, int]]
+
+
+class DropGrow(KeepMasked):
+    """Masked training whose masks are rewired `updates` times, evenly over the phase.
+
+    At an update every layer drops its smallest units and grows others where the growth score is
+    largest, as many of each as the plan says; units just dropped may come back and then keep their
+    weights. New connections start at zero. The plan here is to drop ceil(rate · active) in each
+    layer and to grow as many.
+    """
+
+    def __init__(
+        self,
+        masks: Masks,
+        updates: int,
+        rate: tuple[float, float],
+        growth: str = "gradient",
+        structure: str = "unstructured",
+    ) -> None:
+        super().__init__(masks)
+        self.updates, self.rate, self.structure = updates, rate, structure
+        self.growth_score = GROWTH[growth]
+        self.done = 0
+
+    def after_step(self, loop: Loop) -> None:
+        """Mask what the step moved; when an update is due, rewire and mask again.
+
+        The first masking matters for growth: the step has moved removed weights as well, and what
+        grows there must start at zero.
+        """
+        self.hold(loop)
+        updates = self.updates_in(loop)
+        due = min(updates, loop.step * (updates + 1) // loop.steps)
+        if due > self.done:
+            self.done = due
+            self.rewire(loop)
+            self.hold(loop)
+
+    def updates_in(self, loop: Loop) -> int:
+        """Updates that fit: none after the last step, where what grows would never be trained."""
+        return min(self.updates, loop.steps - 1)
+
+    def hold(self, loop: Loop) -> None:
+        """Keep removed connections at zero; here their momentum as well."""
+        super().after_step(loop)
+
+    def drop_rate(self, loop: Loop) -> float:
+        """Share of a layer's active units that an update drops."""
+        return cosine_rate(*self.rate, loop.time)
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """(active, all) units of every layer, by the name of its weight."""
+        units = {n: units_of(m, self.structure) for n, m in self.masks.items()}
+        return {n: (int(u.sum()), u.numel()) for n, u in units.items()}
+
+    def plan(self, loop: Loop) -> Plan:
+        """How many units each layer drops and grows; full layers have nowhere to grow."""
+        rate, plan = self.drop_rate(loop), {}
+        for name, (active, total) in self.counts().items():
+            if active < total:
+                count = min(math.ceil(rate * active), total - active)
+                plan[name] = (count, count)
+        return plan
+
+    def rewire(self, loop: Loop) -> None:
+        """One topology update of every layer in the plan."""
+        parameters = dict(loop.net.named_parameters())
+        for name, (dropped, grown) in self.plan(loop).items():
+            weight, mask = parameters[name], self.masks[name]
+            units = units_of(mask, self.structure)
+            if dropped:
+                units = drop(mk.unit_norms(weight.detach(), self.structure), units, dropped)
+            scores = mk.unit_norms(self.growth_score(weight, loop), self.structure)
+            self.masks[name] = mk.expand(grow(scores, units, grown), mask, self.structure)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Current masks and the number of updates so far."""
+        return {"masks": self.masks, "done": self.done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore masks and the number of updates."""
+        self.masks, self.done = state["masks"], state["done"]

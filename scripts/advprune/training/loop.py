@@ -1,0 +1,229 @@
+"""The one training loop: epochs, schedule, hooks, progress, and resume after a kill.
+
+All randomness of an epoch comes from a generator derived from (seed, phase, epoch). Nothing random
+is carried from epoch to epoch, so a run resumed from its last finished epoch ends bit-identical to
+an uninterrupted one.
+"""
+
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from advprune.base.progress import bar
+from advprune.base.resume import Resume
+from advprune.base.seeds import generator
+from advprune.data.batches import Augment, batches
+from advprune.data.dataset import Split
+from advprune.models.frozen import frozen
+from advprune.training.objectives import Objective, Threat, pgd
+from advprune.training.recipes import Recipe, multiplier, optimizer
+
+log = logging.getLogger("advprune")
+
+
+@dataclass
+class Loop:
+    """What a hook can see of a running phase.
+
+    `step` counts finished optimiser steps. A hook that sets `stop` ends the phase with its epoch.
+    """
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+    epochs: int
+    steps: int
+    epoch: int = 0
+    step: int = 0
+    stop: bool = False
+    rng: torch.Generator = field(default_factory=torch.Generator)
+
+    @property
+    def time(self) -> float:
+        """Share of the phase that is over, in [0, 1]."""
+        return self.step / self.steps
+
+
+class Hook:
+    """Something a method adds to the loop. Every part is optional."""
+
+    def before_step(self, loop: Loop) -> None:
+        """Run before the forward pass of a batch."""
+
+    def penalty(self, loop: Loop) -> Tensor | float:
+        """Differentiable term added to the objective's loss."""
+        return 0.0
+
+    def after_step(self, loop: Loop) -> None:
+        """Run after the optimiser step; gradients are still there."""
+
+    def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
+        """Run at the end of an epoch; may add figures to its record."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """State to save with the epoch's checkpoint: tensors, numbers, text, lists and dicts."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+
+
+@torch.no_grad()
+def accuracy(net: nn.Module, split: Split, batch: int = 512) -> float:
+    """Share of the split's images that the net classifies correctly, in evaluation mode."""
+    with frozen(net):
+        hits = sum((net(x).argmax(1) == y).sum() for x, y in batches(split, batch))
+    return float(hits) / len(split)
+
+
+def robust_figures(
+    net: nn.Module, split: Split, threat: Threat, rng: torch.Generator, batch: int = 512
+) -> tuple[float, float]:
+    """(accuracy, mean cross-entropy) under PGD: a monitor, never a reported result."""
+    hits, loss = 0, 0.0
+    with frozen(net):
+        for x, y in batches(split, batch):
+            adversarial = pgd(net, x, y, threat, rng)
+            with torch.no_grad():
+                logits = net(adversarial)
+                hits += (logits.argmax(1) == y).sum()
+                loss += F.cross_entropy(logits, y, reduction="sum")
+    return float(hits) / len(split), float(loss) / len(split)
+
+
+def robust_accuracy(
+    net: nn.Module, split: Split, threat: Threat, rng: torch.Generator, batch: int = 512
+) -> float:
+    """Accuracy under PGD with the training threat: a monitor, never a reported result."""
+    return robust_figures(net, split, threat, rng, batch)[0]
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Runs training phases on one dataset under one threat.
+
+    `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
+    job depends on) is the same.
+    """
+
+    train: Split
+    val: Split
+    augment: Augment
+    threat: Threat
+    seed: int
+    state_dir: Path
+    fingerprint: str = ""
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the images, where the net must be as well."""
+        return self.train.images.device
+
+    def rng(self, *names: str | int) -> torch.Generator:
+        """Generator on the training device for a named purpose."""
+        return generator(self.seed, *names, device=self.device)
+
+    def steps_per_epoch(self, recipe: Recipe) -> int:
+        """Batches in an epoch; a last batch of one image is dropped (BatchNorm needs two)."""
+        full, rest = divmod(len(self.train), recipe.batch)
+        return full + (rest > 1)
+
+    def fit(
+        self,
+        net: nn.Module,
+        objective: Objective,
+        recipe: Recipe,
+        phase: str,
+        hooks: Sequence[Hook] = (),
+        parameters: Iterable[nn.Parameter] | None = None,
+    ) -> list[dict[str, float]]:
+        """Train `net` in place for one phase and return one record of figures per epoch."""
+        chosen = net.parameters() if parameters is None else parameters
+        steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
+        loop = Loop(net, optimizer(recipe, chosen), recipe.epochs, steps)
+        history = self._resume(loop, hooks, phase)
+        with bar(phase, total=steps, initial=loop.step) as progress:
+            while loop.epoch < recipe.epochs and not loop.stop:
+                loop.rng = self.rng(phase, loop.epoch)
+                record = self._epoch(loop, objective, recipe, hooks, progress)
+                for hook in hooks:
+                    hook.after_epoch(loop, record)
+                loop.epoch += 1
+                history.append(self._monitor(loop, record, phase))
+                self._save(loop, hooks, phase, history)
+        net.eval()
+        return history
+
+    def _epoch(
+        self, loop: Loop, objective: Objective, recipe: Recipe, hooks: Sequence[Hook], progress: Any
+    ) -> dict[str, float]:
+        """One pass over the training images; the loss is read from the device only once."""
+        loop.net.train()
+        total = torch.zeros((), device=self.device)
+        per_epoch = self.steps_per_epoch(recipe)
+        images = batches(self.train, recipe.batch, generator=loop.rng, augment=self.augment)
+        for _, (x, y) in zip(range(per_epoch), images, strict=False):
+            for group in loop.optimizer.param_groups:
+                group["lr"] = recipe.lr * multiplier(recipe, loop.time)
+            for hook in hooks:
+                hook.before_step(loop)
+            loss = objective.loss(loop.net, x, y, loop.rng)
+            loss = loss + sum(hook.penalty(loop) for hook in hooks)
+            loop.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            loop.optimizer.step()
+            loop.step += 1
+            for hook in hooks:
+                hook.after_step(loop)
+            total += loss.detach()
+            progress.update()
+        return {"loss": float(total) / per_epoch}
+
+    def _monitor(self, loop: Loop, record: dict[str, float], phase: str) -> dict[str, float]:
+        """Add validation figures to the epoch's record and log it."""
+        rng = self.rng(phase, "monitor", loop.epoch)
+        record |= {
+            "epoch": loop.epoch,
+            "val_clean": accuracy(loop.net, self.val),
+            "val_pgd": robust_accuracy(loop.net, self.val, self.threat, rng),
+        }
+        if not math.isfinite(record["loss"]):
+            log.warning("%s: the loss is not finite in epoch %d", phase, loop.epoch)
+        figures = "  ".join(f"{k} {v:.4g}" for k, v in record.items() if k != "epoch")
+        log.info("%s  epoch %d/%d  %s", phase, loop.epoch, loop.epochs, figures)
+        return record
+
+    @property
+    def _files(self) -> Resume:
+        return Resume(self.state_dir, self.fingerprint)
+
+    def _save(self, loop: Loop, hooks: Sequence[Hook], phase: str, history: list) -> None:
+        state = {
+            "epoch": loop.epoch,
+            "step": loop.step,
+            "stop": loop.stop,
+            "history": history,
+            "net": loop.net.state_dict(),
+            "optimizer": loop.optimizer.state_dict(),
+            "hooks": [hook.state_dict() for hook in hooks],
+        }
+        self._files.save(phase, state)
+
+    def _resume(self, loop: Loop, hooks: Sequence[Hook], phase: str) -> list[dict[str, float]]:
+        """Take up the phase's last finished epoch, if there is one of this very job."""
+        state = self._files.load(phase, self.device)
+        if state is None:
+            return []
+        loop.net.load_state_dict(state["net"])
+        loop.optimizer.load_state_dict(state["optimizer"])
+        for hook, saved in zip(hooks, state["hooks"], strict=True):
+            hook.load_state_dict(saved)
+        loop.epoch, loop.step, loop.stop = state["epoch"], state["step"], state["stop"]
+        log.info("%s: resumed after epoch %d of %d", phase, loop.epoch, loop.epochs)
+        return state["history"]

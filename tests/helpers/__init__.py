@@ -1,0 +1,1 @@
+"""What tests share: small nets and data, working copies, a cluster, kills."""

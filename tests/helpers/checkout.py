@@ -1,0 +1,132 @@
+"""Working copies of the repository in which tests run the whole workflow on a few digits."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("workflow", "rules", "envs", "config", "scripts")
+
+
+class Checkout:
+    """One working copy and the means to run Snakemake in it."""
+
+    def __init__(self, folder: Path, config: dict) -> None:
+        self.folder = folder
+        for part in PARTS:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        self.configure(config)
+
+    def configure(self, config: dict) -> None:
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+
+    def snakemake(
+        self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
+        variables = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | (environment or {})
+        done = subprocess.run(
+            command, cwd=self.folder, env=variables, capture_output=True, text=True
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def planned(self) -> set[tuple[str, str]]:
+        """(rule, output) for every output that a run would make anew."""
+        out = self.snakemake("--summary").stdout
+        table = [line.split("\t") for line in out.splitlines() if "\t" in line]
+        head, rows = table[0], table[1:]
+        rule, plan, name = (head.index(k) for k in ("rule", "plan", "output_file"))
+        return {(row[rule], row[name]) for row in rows if "no update" not in row[plan]}
+
+    def pretend(self) -> None:
+        """Record every output as made by the present code, without running anything.
+
+        Plans depend on what Snakemake recorded about the outputs, not on what is in them.
+        """
+        for _, name in self.planned():
+            path = self.folder / name
+            if name.endswith("/curves"):
+                path.mkdir(parents=True, exist_ok=True)
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+        self.snakemake("--touch", "--forceall", "--cores", "1", "--quiet", "all")
+
+    def copy(self, folder: Path) -> "Checkout":
+        """This checkout with its results and Snakemake's records, in another place."""
+        other = object.__new__(Checkout)
+        other.folder = folder
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return other
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        file = self.folder / path
+        text = file.read_text()
+        assert old in text, f"{path} has no {old!r}"
+        file.write_text(text.replace(old, new, 1))
+
+    def append(self, path: str, text: str = "\n# a comment\n") -> None:
+        with (self.folder / path).open("a") as file:
+            file.write(text)
+
+
+def every_method_config() -> dict:
+    """The tiny run with every method of the repository, in every structure that it has."""
+    keys = sorted(path.stem for path in (ROOT / "config" / "methods").glob("*.yaml"))
+    config = tiny_config()
+    config["grid"][0]["methods"] = keys
+    return config
+
+
+def tiny_config() -> dict:
+    """All kinds of method on a few digits; a radius at which little survives keeps it quick."""
+    phase = {"epochs": 2, "batch": 16, "lr": 0.05, "schedule": "constant"}
+    return {
+        "preset": "tiny",
+        "seeds": [0],
+        "device": "cpu",
+        "threads": 1,
+        "datasets": {
+            "digits": {
+                "eps": "1/2",
+                "training_attack": {"step": "1/8", "steps": 1},
+                "limits": {"train": 64, "val": 16, "test": 10},
+            }
+        },
+        "archs": {"resnet18": {"width": 4}},
+        "budget": {p: phase for p in ("pretrain", "prune", "finetune", "train")},
+        "evaluation": {
+            "autoattack": {"version": "standard", "shard": 6, "batch": 6},
+            "hofmn": {
+                "trials": 2,
+                "tune_steps": 3,
+                "tune_images": 8,
+                "steps": 5,
+                "shard": 6,
+                "batch": 6,
+            },
+        },
+        "grid": [
+            {
+                "datasets": ["digits"],
+                "archs": ["resnet18"],
+                "methods": [
+                    "dense",
+                    {"lwm": ["filters"]},
+                    "hydra",
+                    {"radmm": ["unstructured"]},
+                    "li20",
+                    "flyingbird",
+                ],
+                "unstructured": [0.8],
+                "structured": [0.5],
+            }
+        ],
+    }

@@ -1,0 +1,90 @@
+"""Second opinions: other libraries' attacks, judged by us."""
+
+import numpy as np
+import pytest
+import torch
+
+from advprune.attacks import opinions
+from advprune.attacks.boundary import misclassified
+from advprune.attacks.fmn import fmn
+from advprune.attacks.opinions import ATTACKS, opinion
+from advprune.compact.convert import compact
+from helpers.attacked_nets import Constant, digits_case, linear_case
+
+SETTINGS = {"eps": 0.15, "steps": 30, "seed": 3}
+# Brendel & Bethge's attack compiles for half a minute
+QUICK = [name for name in ATTACKS if name != "brendel_bethge"]
+EVERY = [*QUICK, pytest.param("brendel_bethge", marks=pytest.mark.slow)]
+
+
+def images(count=16):
+    net, x, y = digits_case()
+    return net, x[:count], y[:count]
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_distances_on_a_linear_net_are_never_below_the_true_ones(name):
+    net, x, y, distance = linear_case((1, 4, 4))
+    found = opinion(name, net, x, y, **SETTINGS | {"eps": 0.3})
+    assert (found >= distance - 1e-5).all()
+    assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_wrong_images_have_distance_zero_and_no_success_is_infinite(name):
+    net, x, y = images()
+    y = y.clone()
+    y[3] = (y[3] + 1) % 10
+    found = opinion(name, net, x, y, **SETTINGS)
+    assert ((found == 0) == misclassified(net(x), y)).all() and found[3] == 0
+    x = torch.rand(4, 1, 4, 4)
+    assert opinion(name, Constant(), x, torch.zeros(4, dtype=torch.long), **SETTINGS).isinf().all()
+
+
+@pytest.mark.parametrize("name", ["pgd_restarts", "spsa"])
+def test_attacks_at_a_radius_stay_within_it(name):
+    found = opinion(name, *images(), **SETTINGS)
+    assert found[found.isfinite()].max() <= 0.15 + 1e-6
+    assert found.isfinite().sum() > 0
+
+
+def test_deepfool_is_near_fmn():
+    net, x, y = images()
+    ratio = opinion("deepfool", net, x, y, **SETTINGS) / fmn(net, x, y, steps=100).distance
+    assert 0.7 < ratio.nanmedian() < 1.3
+
+
+@pytest.mark.parametrize("name", ["pgd_restarts", "spsa"])
+def test_a_seed_fixes_the_result_and_leaves_the_global_states_alone(name):
+    net, x, y = images(4)
+
+    def asked(seed):
+        seen = []
+        hook = net.register_forward_hook(lambda _m, args, _o: seen.append(args[0].detach()))
+        opinion(name, net, x, y, **SETTINGS | {"seed": seed})
+        hook.remove()
+        return torch.cat([points[:4] for points in seen])
+
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()
+    first = asked(3)
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()
+    torch.rand(3)
+    assert torch.equal(first, asked(3))
+    assert not torch.equal(first, asked(4))
+
+
+@pytest.mark.parametrize("kind", ["itself", "outside"])
+def test_what_a_library_calls_adversarial_is_judged(monkeypatch, kind):
+    net, x, y = images()
+    wrong = {"itself": lambda net, x, y, *_: x, "outside": lambda net, x, y, *_: x.roll(1, 0) + 2}
+    monkeypatch.setitem(opinions.ATTACKS, "liar", wrong[kind])
+    found = opinion("liar", net, x, y, **SETTINGS)
+    assert found[~misclassified(net(x), y)].isinf().all()
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_net_without_parameters_is_no_reason_to_print(name, capsys):
+    net, x, y = images(2)
+    opinion(name, compact(net, x.shape[1:]), x, y, **SETTINGS | {"steps": 2})
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,66 @@
+"""What happens around a script's work: bad input, and being asked to end."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from advprune.base.errors import UserError
+from advprune.jobs import cli
+
+ENDS_INSIDE_A_WRITE = """
+import os, pathlib, signal, sys
+sys.path.insert(0, {scripts!r})
+from advprune.jobs import cli
+from advprune.base.files import atomic
+
+def main():
+    cli.open_log(pathlib.Path("job.log"))
+    with atomic("result.json") as path:
+        path.write_text("half")
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except Exception:
+            pass  # a broad handler in the code must not swallow the end
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # SLURM sends it more than once
+        path.write_text("whole")
+
+cli.run(main)
+"""
+
+
+@pytest.fixture(autouse=True)
+def unhandled():
+    """`cli.run` is for processes of their own: give this one its handler back."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def fail(error):
+    raise error
+
+
+def test_a_users_error_is_one_line_and_status_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.run(lambda: fail(UserError("no such dataset")))
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: no such dataset\n"
+
+
+def test_our_own_errors_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError):
+        cli.run(lambda: 1 / 0)
+
+
+def test_termination_leaves_no_half_written_file(tmp_path):
+    scripts = os.path.join(os.path.dirname(cli.__file__), os.pardir, os.pardir)
+    code = ENDS_INSIDE_A_WRITE.format(scripts=os.path.abspath(scripts))
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["job.log"]
+    assert "terminated from outside" in (tmp_path / "job.log").read_text()
+    assert not done.stderr

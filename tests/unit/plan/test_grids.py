@@ -1,0 +1,50 @@
+"""The shipped grids hold what they say they hold."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from advprune.plan.config import known_methods, load_config, load_method
+from advprune.plan.protocol import STRUCTURED, Protocol
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def grid(name):
+    config = load_config(yaml.safe_load((ROOT / "config" / name).read_text()))
+    return Protocol(config).models
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "digits.yaml"])
+def test_every_method_is_there_in_every_structure_that_it_has(name):
+    expected = {(key, s) for key in known_methods() for s in load_method(key)["structures"]}
+    assert {(m.method, m.structure) for m in grid(name)} == expected
+
+
+def test_digits_prunes_ninety_percent_of_the_weights_and_half_of_the_rest():
+    wanted = {"none": "0", "unstructured": "0.9"}
+    assert all(m.sparsity == wanted.get(m.structure, "0.5") for m in grid("digits.yaml"))
+
+
+def test_the_survey_grid_is_the_published_leaderboard():
+    published = pd.read_csv(ROOT / "config" / "published" / "leaderboard.csv")
+    columns = ["dataset", "arch", "method", "structure"]
+    expected = {
+        (*row[:-1], f"{row[-1] / 100:g}")
+        for row in published[[*columns, "sparsity_percent"]].itertuples(index=False)
+    }
+    models = [m for m in grid("survey.yaml") if m.structure != "none"]
+    found = {
+        (
+            m.dataset,
+            m.arch,
+            m.method,
+            "structured" if m.structure in STRUCTURED else "unstructured",
+            m.sparsity,
+        )
+        for m in models
+    }
+    assert found == expected and len(models) == len(expected)
+    assert len({m.method for m in models}) == 10

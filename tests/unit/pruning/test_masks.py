@@ -1,0 +1,146 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from advprune.pruning import masks as mk
+
+sparsities = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75, 0.9, 0.95, 0.99])
+
+
+@given(n=st.integers(1, 3000), sparsity=sparsities)
+def test_kept_and_removed_add_up_to_the_units(n, sparsity):
+    assert mk.kept_count(n, sparsity) + mk.removed_count(n, sparsity) == n
+    assert mk.removed_count(n, sparsity) == pytest.approx(sparsity * n, abs=1)
+    assert mk.removed_count(n, sparsity) <= sparsity * n + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("units", "sparsity", "kept"),
+    [
+        # counts of method card hydra, section 4
+        (1728, 0.9, 173),
+        (1728, 0.95, 87),
+        (1728, 0.99, 18),
+        (36864, 0.95, 1844),
+        (2359296, 0.9, 235930),
+        (2359296, 0.99, 23593),
+        # counts of method card radmm, section 4: filters
+        (64, 0.9, 7),
+        (128, 0.9, 13),
+        (256, 0.9, 26),
+        (512, 0.9, 52),
+        # floor(0.7 · 10) must not lose a unit to the last bit of 0.7 · 10
+        (10, 0.7, 3),
+        (100, 0.29, 71),
+    ],
+)
+def test_kept_counts_of_the_cards(units, sparsity, kept):
+    assert mk.kept_count(units, sparsity) == kept
+
+
+@given(
+    scores=st.lists(st.integers(-5, 5), min_size=1, max_size=60),
+    share=st.floats(0, 1),
+)
+def test_top_k_keeps_exactly_k_of_the_largest(scores, share):
+    keep = int(share * len(scores))
+    scores = torch.tensor(scores, dtype=torch.float32)
+    mask = mk.top_k(scores, keep)
+    assert int(mask.sum()) == keep
+    if 0 < keep < len(scores):
+        assert scores[mask].min() >= scores[~mask].max()
+
+
+def test_ties_go_to_the_earlier_position():
+    assert mk.top_k(torch.ones(2, 3), 4).tolist() == [[True, True, True], [True, False, False]]
+
+
+def test_a_failed_score_never_keeps_a_weight():
+    scores = torch.tensor([float("nan"), 0.0, float("inf"), -float("inf")])
+    assert mk.top_k(scores, 2).tolist() == [False, True, True, False]
+
+
+@settings(max_examples=30, deadline=None)
+@given(sparsity=sparsities, seed=st.integers(0, 99))
+def test_global_rank_is_exact_and_ordered(sparsity, seed):
+    rng = torch.Generator().manual_seed(seed)
+    scores = {"a": torch.rand(7, 5, generator=rng), "b": torch.rand(40, generator=rng) * 3}
+    masks = mk.rank(scores, sparsity, scope="global")
+    assert mk.count(masks.values()) == (mk.kept_count(75, sparsity), 75)
+    kept = torch.cat([scores[n][m] for n, m in masks.items()])
+    gone = torch.cat([scores[n][~m] for n, m in masks.items()])
+    assert len(gone) == 0 or len(kept) == 0 or kept.min() >= gone.max()
+
+
+def test_the_floor_saves_a_layer_without_changing_the_total():
+    scores = {"weak": torch.tensor([0.1, 0.3, 0.2]), "strong": torch.arange(1.0, 98.0)}
+    without = mk.rank(scores, 0.9, scope="global")
+    masks = mk.rank(scores, 0.9, scope="global", floor=1)
+    assert not without["weak"].any()
+    assert masks["weak"].tolist() == [False, True, False]
+    assert mk.count(masks.values())[0] == mk.count(without.values())[0] == 10
+
+
+def test_layers_may_have_their_own_rates():
+    scores = {"a": torch.rand(10), "b": torch.rand(10)}
+    masks = mk.rank(scores, {"a": 0.2, "b": 0.7})
+    assert [int(m.sum()) for m in masks.values()] == [8, 3]
+
+
+def test_unit_norms_and_expansion_agree_on_the_axis():
+    weight = torch.zeros(4, 3, 2, 2)
+    weight[1] += 2.0  # one loud filter
+    weight[:, 2] += 1.0  # one louder input channel
+    assert mk.unit_norms(weight, "filters", 1).tolist() == [4.0, 28.0, 4.0, 4.0]
+    assert mk.unit_norms(weight, "channels", 1).tolist() == [8.0, 8.0, 24.0]
+    filters = mk.expand(torch.tensor([True, False, True, True]), weight, "filters")
+    channels = mk.expand(torch.tensor([True, True, False]), weight, "channels")
+    assert not filters[1].any() and filters[[0, 2, 3]].all()
+    assert not channels[:, 2].any() and channels[:, :2].all()
+
+
+def test_a_kernel_is_what_one_filter_reads_of_one_channel():
+    weight = torch.arange(24.0).view(2, 3, 2, 2)
+    norms = mk.unit_norms(weight, "kernels", 1)
+    assert norms.tolist() == [[6, 22, 38], [54, 70, 86]]
+    units = torch.tensor([[True, False, True], [False, True, True]])
+    mask = mk.expand(units, weight, "kernels")
+    assert mask.shape == weight.shape
+    assert torch.equal(mk.unit_norms(weight * mask, "kernels", 1), norms * units)
+
+
+def test_a_removed_filter_is_silent_after_its_activation(net, rng):
+    for module in net.modules():  # shifts as a trained net has them
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.bias, 0.5, 1.0)
+    units = mk.rank(mk.magnitudes(net, "filters"), 0.5)
+    mk.apply(net, mk.weight_masks(net, units, "filters"))
+    seen = {}
+    net.bn1.register_forward_hook(lambda module, args, out: seen.update(out=out.relu()))
+    net.eval()(torch.rand(5, 1, 8, 8, generator=rng))
+    silent = seen["out"].abs().amax((0, 2, 3)) == 0
+    assert silent.tolist() == (~units["conv1"]).tolist()
+
+
+def test_apply_leaves_plain_zeros_and_nothing_else_changes(net):
+    before = {n: p.detach().clone() for n, p in net.named_parameters()}
+    masks = mk.weight_masks(net, mk.rank(mk.magnitudes(net, "unstructured"), 0.9), "unstructured")
+    assert mk.violations(net, masks) == list(masks)
+    mk.apply(net, masks)
+    assert mk.violations(net, masks) == []
+    for name, value in net.named_parameters():
+        mask = masks.get(name, torch.ones_like(value, dtype=torch.bool))
+        assert torch.equal(value[mask], before[name][mask])
+        assert not value[~mask].any() and not torch.signbit(value[~mask]).any()
+
+
+def test_what_is_prunable(net):
+    convs = {n for n, m in net.named_modules() if isinstance(m, nn.Conv2d)}
+    assert set(mk.prunable(net, "unstructured")) == convs | {"fc"}
+    assert set(mk.prunable(net, "filters")) == convs
+    assert set(mk.prunable(net, "channels")) == (convs | {"fc"}) - {"conv1"}
+    shortcuts = {n for n in convs if "shortcut" in n}
+    assert len(shortcuts) == 3
+    assert set(mk.prunable(net, "kernels")) == convs - {"conv1"} - shortcuts

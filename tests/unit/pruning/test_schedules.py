@@ -1,0 +1,32 @@
+import itertools
+
+import pytest
+
+from advprune.pruning.schedules import SHAPES, sparsities, split
+from advprune.training.recipes import Recipe
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_round_removes_something_and_the_last_reaches_the_target(shape):
+    schedule = [0.0, *sparsities(0.9, 4, shape)]
+    assert len(schedule) == 5 and schedule[-1] == 0.9
+    assert all(b > a for a, b in itertools.pairwise(schedule))
+    assert sparsities(0.9, 1, shape) == [0.9]
+
+
+def test_what_the_shapes_remove():
+    left = [1.0, *(1 - s for s in sparsities(0.9, 4))]
+    assert [b / a for a, b in itertools.pairwise(left)] == pytest.approx([0.1**0.25] * 4)
+    assert sparsities(0.8, 4, "linear") == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert sparsities(0.8, 2, "cubic") == pytest.approx([0.7, 0.8])
+    with pytest.raises(ValueError, match="unknown shape"):
+        sparsities(0.8, 2, "quadratic")
+
+
+@pytest.mark.parametrize(("epochs", "parts"), [(10, 3), (2, 4), (7, 1), (0, 2), (12, 4)])
+def test_parts_share_all_epochs_evenly(epochs, parts):
+    whole = Recipe(epochs=epochs, lr=0.3)
+    shares = split(whole, parts)
+    counts = [r.epochs for r in shares]
+    assert sum(counts) == epochs and max(counts) - min(counts) <= 1 and len(counts) == parts
+    assert all(r.lr == 0.3 for r in shares)

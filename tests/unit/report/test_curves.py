@@ -1,0 +1,105 @@
+"""Security evaluation curves: bands, order, styles, and equal bytes for equal input."""
+
+import numpy as np
+import pytest
+
+from advprune.base.errors import UserError
+from advprune.report import curves, records, style
+from helpers.report_samples import CARDS, EPS, SEVERAL, dense, evaluation, failed
+
+
+def test_line_of_one_seed_is_its_curve_in_percent():
+    (line,) = curves.lines(records.records([evaluation(worst=0.3)]))
+    np.testing.assert_allclose(line.mean, [90, 60, 30, 0])
+    np.testing.assert_allclose(line.low, [85, 55, 25, 0])
+    np.testing.assert_allclose(line.high, [93, 65, 37, 2])
+    assert line.value(line.mean) == pytest.approx(30)
+
+
+def test_band_of_several_seeds_covers_all_their_intervals():
+    rows = records.records([evaluation(worst=0.3), evaluation(seed=1, worst=0.4)])
+    (line,) = curves.lines(rows)
+    assert line.mean[2] == pytest.approx(35)
+    assert (line.low[2], line.high[2]) == (pytest.approx(25), pytest.approx(47))
+
+
+@pytest.mark.parametrize(("methods", "bands"), [(8, 8), (9, 0)])
+def test_bands_are_drawn_while_they_can_be_told_apart(methods, bands):
+    keys = [f"m{i}" for i in range(methods)]
+    rows = records.records([evaluation(key) for key in keys])
+    axes = curves.group_figure(*next(iter(records.groups(rows).items())), {}).axes[0]
+    assert len(axes.collections) == bands
+
+
+def test_lines_are_ordered_by_accuracy_at_eps_and_failures_have_none():
+    group = next(iter(records.groups(records.records(SEVERAL)).values()))
+    assert [line.method for line in curves.lines(group)] == ["dense", "awt", "hydra"]
+
+
+def test_seeds_on_different_grids_are_refused():
+    other = evaluation(seed=1)
+    other["curve"] = other["curve"] | {"eps": [0.0, 0.1, 0.2, 0.4]}
+    with pytest.raises(UserError, match="hydra"):
+        curves.lines(records.records([evaluation(), other]))
+
+
+def test_every_method_has_a_style_of_its_own_and_keeps_it():
+    methods = [f"m{i:02}" for i in range(32)]
+    found = style.styles(methods)
+    assert found == style.styles(methods[::-1])
+    assert len({(s.colour, s.dash) for s in found.values()}) == 32
+    assert len({s.colour for s in style.styles(methods[:8]).values()}) == 8
+    # a dense net takes no colour away from the methods
+    assert style.styles([*methods, "dense"], ["dense"]) == found | {"dense": style.DENSE}
+
+
+def test_colours_are_the_same_in_all_figures():
+    found = records.groups(records.records(SEVERAL))
+    colours = {}
+    for group, members in found.items():
+        axes = curves.group_figure(group, members, CARDS).axes[0]
+        drawn = [x for x in axes.lines if len(x.get_xdata()) == len(EPS)][::-1]
+        for line, artist in zip(curves.lines(members), drawn, strict=True):
+            colours.setdefault(line.method, set()).add(artist.get_color())
+            assert (artist.get_linestyle() == "--") == (line.method == "dense")
+    expected = {k: {s.colour} for k, s in style.styles(CARDS, ["dense"]).items() if k != "radmm"}
+    assert colours == expected
+
+
+def test_figures_mark_the_eps_and_scale_pixel_steps():
+    pixel = evaluation()
+    pixel["threat"] |= {"eps": 8 / 255, "eps_text": "8/255"}
+    pixel["curve"] |= {"eps": [0.0, 4 / 255, 8 / 255, 16 / 255]}
+    for content, place in ((evaluation(), 0.2), (pixel, 8)):
+        (item,) = records.groups(records.records([content])).items()
+        axes = curves.group_figure(*item, CARDS).axes[0]
+        verticals = [x for x in axes.lines if list(x.get_ydata()) == [0, 1]]
+        assert [x.get_xdata()[0] for x in verticals] == [pytest.approx(place)]
+        assert axes.get_xlim()[1] == pytest.approx(
+            content["curve"]["eps"][-1] * place / item[1][0]["eps"]
+        )
+
+
+def test_figures_have_the_same_bytes_and_no_dates(tmp_path):
+    for suffix in ("pdf", "png"):
+        files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
+        for file, rows in zip(files, (SEVERAL, SEVERAL[::-1]), strict=True):
+            curves.save(curves.overview(rows, CARDS), file)
+        first, second = (file.read_bytes() for file in files)
+        assert first == second
+        assert b"CreationDate" not in first
+        assert b"Matplotlib" not in first
+
+
+def test_every_group_has_its_figures(tmp_path):
+    curves.write_groups(SEVERAL, CARDS, tmp_path)
+    stems = ("digits-resnet18-filters-0.5", "digits-resnet18-unstructured-0.9")
+    expected = [f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == expected
+
+
+@pytest.mark.parametrize("only", [evaluation, dense, failed])
+def test_one_model_is_enough(tmp_path, only):
+    curves.save(curves.overview([only()], {}), tmp_path / "overview.png")
+    (item,) = records.groups(records.records([only()])).items()
+    curves.save(curves.group_figure(*item, {}), tmp_path / "group.png")

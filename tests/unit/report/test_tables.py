@@ -1,0 +1,223 @@
+"""The report's records and tables, and the scripts that write everything."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from advprune.base.errors import UserError
+from advprune.report import costs, records, tables
+from helpers.report_samples import SEVERAL, card, cost, dense, evaluation, failed, saved
+
+SCRIPTS = Path(tables.__file__).parents[2]
+FIRST_COLUMNS = """
+    method dataset arch structure sparsity seed params nonzero sparsity_achieved macs
+    clean_accuracy autoattack_accuracy autoattack_low autoattack_high hofmn_accuracy
+    worst_accuracy status reason
+""".split()  # noqa: SIM905
+
+
+# reading
+
+
+def test_load_returns_what_was_written(tmp_path):
+    assert records.load(saved(tmp_path, SEVERAL)) == SEVERAL
+
+
+def test_load_joins_lists_of_evaluations(tmp_path):
+    paths = saved(tmp_path, [SEVERAL[:2], SEVERAL[2], SEVERAL[3:]])
+    assert records.load(paths) == SEVERAL
+
+
+def test_nothing_to_report_is_a_user_error():
+    for call in (records.load, tables.leaderboard):
+        with pytest.raises(UserError, match="no evaluations"):
+            call([])
+
+
+@pytest.mark.parametrize("damage", ["lacks", "unknown structure", "already given"])
+def test_unfit_evaluations_are_named(tmp_path, damage):
+    good, bad = evaluation(), evaluation(seed=1)
+    if damage == "lacks":
+        del bad["model"]["seed"]
+    elif damage == "unknown structure":
+        bad["model"]["structure"] = "blocks"
+    else:
+        bad = copy.deepcopy(good)
+    with pytest.raises(UserError, match=rf"1\.json.*{damage}"):
+        records.load(saved(tmp_path, [good, bad]))
+
+
+def test_a_damaged_method_card_is_named(tmp_path):
+    path = tmp_path / "hydra.yaml"
+    path.write_text("name: no key\n")
+    with pytest.raises(UserError, match=r"hydra\.yaml"):
+        records.load_methods([path])
+
+
+# leaderboard
+
+
+def test_columns_and_their_order():
+    assert list(tables.leaderboard(SEVERAL).columns)[: len(FIRST_COLUMNS)] == FIRST_COLUMNS
+
+
+def test_rows_are_sorted_and_the_order_of_input_does_not_matter():
+    frame = tables.leaderboard(SEVERAL)
+    found = list(zip(frame.method, frame.structure, frame.seed, strict=True))
+    assert found == [
+        ("dense", "none", 0),
+        ("hydra", "unstructured", 0),
+        ("awt", "unstructured", 0),
+        ("hydra", "unstructured", 1),
+        ("radmm", "unstructured", 0),  # no number: last of its group
+        ("hydra", "filters", 0),
+    ]
+    assert frame.equals(tables.leaderboard(SEVERAL[::-1]))
+
+
+def test_sort_keys_in_turn():
+    order = [
+        evaluation(structure="none", sparsity=0.0, worst=0.1),
+        evaluation(sparsity=0.9, worst=0.1),
+        evaluation("awt", sparsity=0.99, worst=0.2),
+        evaluation("hydra", sparsity=0.99, seed=0, worst=0.2),
+        evaluation("hydra", sparsity=0.99, seed=1, worst=0.2),
+        evaluation("hydra", sparsity=0.99, seed=2, worst=0.1),
+        evaluation(structure="filters", sparsity=0.5),
+        evaluation(structure="channels", sparsity=0.5),
+    ]
+    frame = tables.leaderboard(order[::-1])
+    assert frame.equals(tables.leaderboard(order))
+    for row, expected in zip(frame.to_dict("records"), order, strict=True):
+        assert {k: row[k] for k in records.IDENTITY} == expected["model"]
+
+
+def test_csv_has_the_same_bytes_and_exact_numbers(tmp_path):
+    exact = [*SEVERAL, evaluation("exact", autoattack_accuracy=0.1 + 0.2)]
+    for name, rows in (("a.csv", exact), ("b.csv", exact[::-1])):
+        tables.write_csv(tables.leaderboard(rows), tmp_path / name)
+    content = (tmp_path / "a.csv").read_bytes()
+    assert content == (tmp_path / "b.csv").read_bytes()
+    assert b"\r" not in content
+    assert b",0.30000000000000004," in content
+    assert b",176258,18233,0.9,1234567," in content  # counts stay whole numbers
+    assert b"radmm,digits,resnet18,unstructured,0.9,0,176258,18233,0.9,1234567,,,," in content
+
+
+def test_groups_hold_what_may_be_compared():
+    found = records.groups(records.records(SEVERAL))
+    assert list(found) == [
+        ("digits", "resnet18", "unstructured", 0.9),
+        ("digits", "resnet18", "filters", 0.5),
+    ]
+    members = [[(r["method"], r["seed"]) for r in rows] for rows in found.values()]
+    assert members[0] == [("dense", 0), ("awt", 0), ("hydra", 0), ("hydra", 1), ("radmm", 0)]
+    assert members[1] == [("dense", 0), ("hydra", 0)]
+
+
+def test_flagged_seeds_drop_out_unless_there_is_no_other():
+    rows = records.records([evaluation(), evaluation(seed=1, status="bad"), failed()])
+    found = records.across_seeds(rows)
+    assert [r["seed"] for r in found["hydra"]] == [0]
+    assert [r["status"] for r in found["radmm"]] == ["collapsed"]
+
+
+# LaTeX
+
+
+def latex(tmp_path, evaluations, names=None):
+    tables.write_latex(tables.leaderboard(evaluations), tmp_path / "t.tex", names)
+    return (tmp_path / "t.tex").read_text(encoding="utf-8")
+
+
+def test_latex_gives_mean_and_deviation_over_seeds(tmp_path):
+    text = latex(tmp_path, SEVERAL, {"hydra": "HYDRA_2"})
+    # worst case 35 and 25: mean 30, sample standard deviation 10/sqrt(2)
+    assert r"HYDRA\_2 & 2 & 90.0 {\scriptsize $\pm$ 0.0}" in text
+    assert r"30.0 {\scriptsize $\pm$ 7.1} \\" in text
+    assert r"31.0 {\scriptsize [26.0, 38.0]} \\" in text
+
+
+def test_latex_is_well_formed_and_explains_flags(tmp_path):
+    text = latex(tmp_path, SEVERAL)
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count("{") == text.count("}")
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {5}
+    assert r"radmm$^\dagger$ & 1 & -- & -- & -- & -- \\" in text
+    assert r"radmm, seed 0, collapsed: loss is $<$NaN$>$ \& gone" in text
+
+
+# terminal
+
+
+def printed(evaluations, width=110):
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(tables.console(tables.leaderboard(evaluations)))
+    return console.export_text()
+
+
+def test_console_shows_percentages_intervals_and_reasons():
+    text = printed(SEVERAL)
+    assert re.search(r"awt +90\.0 +0 +90\.0 \(85–97\) +33\.0 \(28–40\)", text)
+    assert re.search(r"^ *! radmm .*–", text, re.MULTILINE)
+    assert "collapsed: loss is <NaN> & gone" in text
+    assert re.search(r"^ *\? awt, .*gradients vanish; Square <wins>", text, re.MULTILINE)
+    assert "digits: Linf eps 1/5, 200 test images" in text
+
+
+def test_console_takes_reasons_as_text_not_as_markup():
+    assert "[bold]x[/]" in printed([evaluation(status="bad", reason="[bold]x[/]")])
+
+
+@pytest.mark.parametrize("only", [evaluation, dense, failed])
+def test_one_model_is_enough(tmp_path, only):
+    method = only()["model"]["method"]
+    assert method in printed([only()])
+    assert method in latex(tmp_path, [only()])
+
+
+# scripts
+
+
+def run_script(name, *arguments):
+    command = [sys.executable, SCRIPTS / name, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_scripts_write_everything_without_torch(tmp_path):
+    paths = saved(tmp_path, SEVERAL)
+    method = tmp_path / "hydra.yaml"
+    method.write_text(json.dumps(card("hydra")))
+    out = tmp_path / "out"
+    inputs = ("--evaluations", *paths, "--methods", method)
+    drawn = run_script(
+        "curves.py", *inputs, "--overview-pdf", out / "curves.pdf", "--overview-png",
+        out / "curves.png", "--groups", out / "groups",
+    )  # fmt: skip
+    assert drawn.returncode == 0, drawn.stderr
+    shown = run_script(
+        "leaderboard.py", *inputs, "--curves", out / "curves.png", "--preset", "demo", "--csv",
+        out / "l.csv", "--html", out / "l.html", "--tex", out / "l.tex", "--print",
+    )  # fmt: skip
+    assert shown.returncode == 0, shown.stderr
+    assert "collapsed: loss is <NaN> & gone" in shown.stdout
+    names = {str(p.relative_to(out)) for p in out.rglob("*.*")}
+    assert names >= {"curves.pdf", "curves.png", "l.csv", "l.html", "l.tex"}
+    tables.write_csv(costs.table([cost()]), out / "costs.csv")
+    again = run_script(
+        "leaderboard.py", *inputs, "--preset", "demo", "--costs", out / "costs.csv", "--csv",
+        out / "m.csv", "--html", out / "m.html",
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert (out / "m.csv").read_bytes() == (out / "l.csv").read_bytes()  # times are not in it
+    assert "12.5 ms" in (out / "m.html").read_text()
+    check = "import sys; sys.path.insert(0, sys.argv[1]); import leaderboard, curves; "
+    code = check + "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code, SCRIPTS]).returncode == 0

@@ -1,0 +1,147 @@
+"""A results tree matches its cards; whatever is changed in it is named."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from advprune.base.files import write_json
+from advprune.base.provenance import origin, sha256
+from advprune.models.checkpoint import save_checkpoint
+from advprune.models.registry import NetSpec, build
+from advprune.report import paired, tables
+from advprune.report.verify import hashed, verify
+from helpers.report_samples import evaluation
+
+SPEC = NetSpec("resnet18", 2, 10, 1, 8, (0.3,), (0.4,))
+ARCH = Path("digits/resnet18")
+MODEL = ARCH / "hydra/unstructured-0.9/seed0"
+COUNTED = ("audit.json", "autoattack-0.csv", "checkpoint.json")
+
+
+def net(path, seed, **parents):
+    generator = torch.Generator().manual_seed(seed)
+    card = {"parents": {role: sha256(parent) for role, parent in parents.items()}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(path, build(SPEC, generator), SPEC, card=card)
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """What a run leaves behind, without having run."""
+    hashed.cache_clear()
+    root = tmp_path / "results"
+    data = root / "digits/data.safetensors"
+    data.parent.mkdir(parents=True)
+    data.write_text("the dataset")
+    dense = net(root / ARCH / "pretrained/trades-0/seed0.safetensors", 1, data=data)
+    pruned = net(root / MODEL / "pruned.safetensors", 2, data=data, pretrained=dense)
+    net(root / MODEL / "checkpoint.safetensors", 3, data=data, pruned=pruned)
+    for name in COUNTED[:2]:
+        (root / MODEL / name).write_text(name)
+    net_sum = sha256(root / MODEL / "checkpoint.safetensors")
+    card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(data)}}
+    card["parents"]["checkpoint"] = net_sum
+    write_json(root / MODEL / "autoattack-0.card.json", card)
+    record = evaluation(held="00")
+    write_json(root / MODEL / "evaluation.json", record)
+    parents = {name: sha256(root / MODEL / name) for name in COUNTED}
+    card = {"sha256": sha256(root / MODEL / "evaluation.json"), "parents": parents}
+    write_json(root / MODEL / "evaluation.card.json", card)
+    write_json(root / ARCH / "evaluations.json", [record])
+    tables.write_csv(tables.leaderboard([record]), root / "leaderboard.csv")
+    tables.write_csv(paired.compare([record]), root / "comparison.csv")
+    return root
+
+
+def wrong(root):
+    return {str(path.relative_to(root)): problem for path, problem in verify(root) if problem}
+
+
+def test_an_untouched_tree_matches(tree):
+    assert wrong(tree) == {}
+    assert len(list(verify(tree))) == 8
+
+
+def replace(root, name):
+    (root / name).write_text("something else")
+
+
+def remove(root, name):
+    (root / name).unlink()
+
+
+def extend(root, name):
+    file = root / name
+    file.write_text(file.read_text() + "one more row\n")
+
+
+def change(root, name):
+    file = root / name
+    file.write_text(file.read_text().replace("0.3", "0.4"))
+
+
+@pytest.mark.parametrize(
+    ("act", "name", "named", "problem"),
+    [
+        (replace, MODEL / "checkpoint.safetensors", MODEL / "checkpoint.safetensors", "its card"),
+        (remove, MODEL / "checkpoint.json", MODEL / "checkpoint.safetensors", "no such file"),
+        (replace, MODEL / "checkpoint.json", MODEL / "checkpoint.safetensors", "not valid JSON"),
+        (replace, "digits/data.safetensors", MODEL / "pruned.safetensors", "another data"),
+        (replace, MODEL / "pruned.safetensors", MODEL / "checkpoint.safetensors", "another pruned"),
+        (remove, MODEL / "pruned.safetensors", MODEL / "checkpoint.safetensors", "another pruned"),
+        (
+            remove,
+            ARCH / "pretrained/trades-0/seed0.safetensors",
+            MODEL / "pruned.safetensors",
+            "another pretrained",
+        ),
+        (change, MODEL / "evaluation.json", MODEL / "evaluation.json", "its card"),
+        (change, MODEL / "evaluation.json", ARCH / "evaluations.json", "something else than"),
+        (remove, MODEL / "evaluation.card.json", MODEL / "evaluation.json", "no such file"),
+        (replace, MODEL / "audit.json", MODEL / "evaluation.json", "another audit.json"),
+        (remove, MODEL / "autoattack-0.csv", MODEL / "evaluation.json", "another autoattack-0.csv"),
+        (replace, MODEL / "autoattack-0.csv", MODEL / "autoattack-0.csv", "its card"),
+        (remove, MODEL / "checkpoint.safetensors", MODEL / "autoattack-0.csv", "another checkp"),
+        (change, ARCH / "evaluations.json", "leaderboard.csv", "does not follow"),
+        (change, "leaderboard.csv", "leaderboard.csv", "does not follow"),
+        (extend, "comparison.csv", "comparison.csv", "does not follow"),
+        (replace, "comparison.csv", "comparison.csv", "other columns"),
+    ],
+)
+def test_what_was_changed_is_named(tree, act, name, named, problem):
+    act(tree, name)
+    assert problem in wrong(tree)[str(named)]
+
+
+def test_trainings_under_way_are_not_judged(tree):
+    hidden = tree / MODEL / ".checkpoint.state"
+    hidden.mkdir()
+    (hidden / "epoch.safetensors").write_text("half")
+    (tree / MODEL / ".new.safetensors").write_text("half")
+    assert wrong(tree) == {}
+
+
+def test_the_script_says_so_and_fails(tree):
+    script = Path(__file__).resolve().parents[3] / "scripts/verify.py"
+    command = [sys.executable, script, tree]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "8 of 8 files match" in done.stdout
+    change(tree, "leaderboard.csv")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "7 of 8 files match" in done.stdout
+    shutil.rmtree(tree)
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "no results to verify" in done.stderr
+
+
+def test_a_process_can_tell_where_a_file_comes_from():
+    found = origin("numpy")
+    assert json.loads(json.dumps(found)) == found
+    assert {"commit", "dirty", "python", "numpy", "time", "peak_memory_mib"} <= found.keys()
