@@ -1,4 +1,4 @@
-"""Reading a run's configuration and the methods' YAMLs, and refusing what cannot run.
+"""Reading a run's configuration, and refusing what cannot run before anything is built of it.
 
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
@@ -13,6 +13,7 @@ import yaml
 from advprune.base.errors import UserError
 from advprune.data.specs import SPECS
 from advprune.models.names import ARCHITECTURES
+from advprune.plan.checks import check_config
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
@@ -44,27 +45,6 @@ def check(content: Any, schema: str, where: str) -> None:
         raise UserError(f"{where}: {place}: {message}")
 
 
-def known_methods() -> list[str]:
-    """Keys of all methods that have a YAML."""
-    return sorted(p.stem for p in (ROOT / "config" / "methods").glob("*.yaml"))
-
-
-def method_file(key: str) -> Path:
-    """YAML of a method."""
-    return ROOT / "config" / "methods" / f"{key}.yaml"
-
-
-def load_method(key: str) -> dict[str, Any]:
-    """Validated YAML of a method; an unknown key is a UserError that lists the known ones."""
-    if key not in known_methods():
-        raise UserError(f"unknown method '{key}' (known: {', '.join(known_methods())})")
-    content = read_yaml(method_file(key))
-    check(content, "method", f"config/methods/{key}.yaml")
-    if content["key"] != key:
-        raise UserError(f"config/methods/{key}.yaml: its key is '{content['key']}'")
-    return content
-
-
 def load_config(content: dict[str, Any]) -> dict[str, Any]:
     """Validate a run's configuration and fill in the defaults."""
     check(content, "config", "config")
@@ -76,14 +56,13 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
         if name not in ARCHITECTURES:
             known = ", ".join(ARCHITECTURES)
             raise UserError(f"config: unknown architecture '{name}' (known: {known})")
-    for name in config["overrides"]:
-        load_method(name)
     for i, block in enumerate(config["grid"]):
         for kind in ("datasets", "archs"):
             for name in block[kind]:
                 if name not in config[kind]:
                     raise UserError(f"config: grid.{i}: '{name}' is not described under {kind}")
     _check_images(config)
+    check_config(config)
     return config
 
 

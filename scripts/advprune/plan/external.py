@@ -10,6 +10,8 @@ from typing import Any
 
 from advprune.base.errors import UserError
 from advprune.data.specs import SPECS
+from advprune.plan.checks import sparsity_text
+from advprune.plan.grid import Model
 
 PREFIX = "external-"  # no method's key has a hyphen, so the two never clash
 DEFAULTS = {"structure": "none", "sparsity": 0, "seed": 0, "rename": {}}
@@ -51,8 +53,13 @@ def check_files(found: Mapping[str, Mapping[str, Any]]) -> None:
             raise UserError(f"config: external.{key}.path: {entry['path']}: no such file")
 
 
-def job_spec(entry: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Specification of the job that converts the file: the net, and names to be changed."""
-    net = {"arch": entry["arch"], "width": config["archs"][entry["arch"]]["width"]}
-    data = {key: entry[key] for key in ("dataset", "mean", "std")}
-    return net | data | {"rename": entry["rename"]}
+def models(found: Mapping[str, Mapping[str, Any]]) -> list[Model]:
+    """Rows of the nets that were trained elsewhere."""
+    return [
+        Model(
+            *(entry["dataset"], entry["arch"], method, entry["structure"]),
+            sparsity_text(entry["sparsity"], f"config: {method}"),
+            entry["seed"],
+        )
+        for method, entry in found.items()
+    ]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+_MODEL = "{dataset}/{arch}/{method}/{target}/seed{seed}"
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -13,6 +15,27 @@ class Layout:
     def root(self) -> str:
         """Folder of everything this preset produces."""
         return f"results/{self.preset}"
+
+    @property
+    def logs(self) -> str:
+        """Folder of all logs of this preset."""
+        return f"logs/{self.preset}"
+
+    def log(self, name: str) -> str:
+        """Log of a job; what it used goes to the same name with .tsv."""
+        return f"{self.logs}/{name}.log"
+
+    def benchmark(self, name: str) -> str:
+        """What a job used: seconds and memory."""
+        return f"{self.logs}/{name}.tsv"
+
+    def model_log(self, step: str, part: str = "") -> str:
+        """Log of a step of a model, of a part of it where it has several."""
+        return self.log(f"{step}/{_MODEL}{part}")
+
+    def model_benchmark(self, step: str, part: str = "") -> str:
+        """What it used."""
+        return self.benchmark(f"{step}/{_MODEL}{part}")
 
     @property
     def dataset(self) -> str:
@@ -27,15 +50,15 @@ class Layout:
     @property
     def model(self) -> str:
         """Folder of one model: `target` is structure-sparsity."""
-        return f"{self.root}/{{dataset}}/{{arch}}/{{method}}/{{target}}/seed{{seed}}"
+        return f"{self.root}/{_MODEL}"
 
-    @property
-    def evaluations(self) -> str:
-        """The evaluations of all models of one dataset and net."""
-        return f"{self.root}/{{dataset}}/{{arch}}/evaluations.json"
+    @staticmethod
+    def finding(kind: str) -> str:
+        """A model's file of a kind of finding, such as "evaluations" or "costs"."""
+        return "evaluation.json" if kind == "evaluations" else f"{kind}.json"
 
     def gathered(self, kind: str) -> str:
-        """Another finding about all models of one dataset and net."""
+        """A kind of finding about all models of one dataset and net."""
         return f"{self.root}/{{dataset}}/{{arch}}/{kind}.json"
 
     def corrupted(self, family: str) -> str:

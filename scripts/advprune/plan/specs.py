@@ -1,0 +1,253 @@
+"""What each job is asked to do: one frozen dataclass per kind of job. Pure Python without torch.
+
+Written by `plan.protocol`, read by the script of the same name. Declarations only: their values
+are part of a job's identity by themselves, so this file is not (`base.imports`). Radii and steps
+are numbers in [0, 1] pixel units, `sparsity` is the removed share, in [0, 1). Never change a
+default here: results made with the old one would pass for results of the new one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Threat:
+    """Linf threat during training: radius, step size (both in [0, 1] pixel units) and steps."""
+
+    eps: float
+    step: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One phase of training.
+
+    Times are shares of the whole phase, so that a recipe keeps its shape when it is shortened:
+    `milestones` (multistep) where the rate is multiplied by `factor`; `warmup`, the first share
+    that rises linearly from a tenth of the rate; `peak` (onecycle), where the rate is highest;
+    `cycles` (thirds), how often the rate restarts, at 1, 1/10, 1/100 for a third of a cycle each.
+    `optimizer` is "sgd" or "adam", whose first moment decays by `momentum`.
+    """
+
+    epochs: int
+    batch: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    schedule: str = "cosine"
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    factor: float = 0.1
+    warmup: float = 0.0
+    peak: float = 0.3
+    cycles: int = 1
+    optimizer: str = "sgd"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the leaderboard says a model is; `name` and `stage` only of nets from elsewhere."""
+
+    method: str
+    dataset: str
+    arch: str
+    structure: str
+    sparsity: float
+    seed: int
+    name: str | None = None
+    stage: str | None = None
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """A dataset; `limits` keeps the first images of a split."""
+
+    name: str
+    limits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CorruptSpec:
+    """The first test images, corrupted by every corruption of a family."""
+
+    images: int
+    family: str
+
+
+@dataclass(frozen=True)
+class PretrainSpec:
+    """A dense net, trained adversarially. An objective is its name and its parameters."""
+
+    arch: str
+    width: int
+    seed: int
+    threat: Threat
+    objective: dict[str, Any]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class PruneSpec:
+    """A method's search; objectives and recipes by phase, `params` the method's own."""
+
+    method: str
+    arch: str
+    width: int
+    seed: int
+    structure: str
+    sparsity: float
+    threat: Threat
+    objectives: dict[str, dict[str, Any]]
+    recipes: dict[str, Recipe]
+    params: dict[str, Any]
+    teacher: bool = False
+
+
+@dataclass(frozen=True)
+class FinetuneSpec(PruneSpec):
+    """The same for masked training; `final` is its phase, None where there is nothing to do."""
+
+    final: str | None = None
+
+
+@dataclass(frozen=True)
+class ExternalSpec:
+    """A net that was trained elsewhere: patterns to rename tensors by, moments of its images."""
+
+    arch: str
+    width: int
+    dataset: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    rename: dict[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AuditSpec:
+    """The target of a model."""
+
+    structure: str
+    sparsity: float
+
+
+@dataclass(frozen=True)
+class AutoattackSpec:
+    """AutoAttack on one shard of `shard_size` test images."""
+
+    seed: int
+    eps: float
+    version: str
+    shard_size: int
+    batch: int
+    shard: int = 0
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class HofmnTuneSpec:
+    """The search for FMN's hyper-parameters on validation images."""
+
+    seed: int
+    eps: float
+    images: int
+    trials: int
+    steps: int
+    batch: int
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class HofmnSpec:
+    """The tuned FMN on one shard of `shard_size` test images."""
+
+    shard_size: int
+    steps: int
+    batch: int
+    shard: int = 0
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class ReliabilitySpec:
+    """The first `images` attacked again, with the settings that the verdicts were made with."""
+
+    seed: int
+    eps: float
+    images: int
+    steps: int
+    batch: int
+    version: str
+    fmn_steps: int
+
+
+@dataclass(frozen=True)
+class OtherAttacksSpec:
+    """Attacks of other libraries on the first `images`."""
+
+    row: Row
+    eps: float
+    images: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class CorruptionsSpec:
+    """Accuracy on the first `images`, corrupted."""
+
+    row: Row
+    images: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class CostsSpec:
+    """Counts and latencies; `batch` images at a time, and one."""
+
+    row: Row
+    batch: int
+
+
+@dataclass(frozen=True)
+class EvaluateSpec:
+    """The count of a model's verdicts; `eps_text` is the radius as the configuration has it."""
+
+    row: Row
+    eps: float
+    eps_text: str
+    classes: int
+    autoattack: AutoattackSpec
+    hofmn: HofmnSpec
+    hofmn_tune: HofmnTuneSpec
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A model of one target, the folder of its tables, and whether it began as dense began."""
+
+    row: Row
+    folder: str
+    same_pretraining: bool
+
+
+@dataclass(frozen=True)
+class ThinIceSpec:
+    """Models of one target beside the dense nets of their seeds (folders by seed)."""
+
+    eps: float
+    shards: int
+    dense: dict[str, str]
+    models: list[Pruned]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table of a kind of finding."""
+
+    kind: str
+
+
+@dataclass(frozen=True)
+class PageSpec:
+    """The page of a run."""
+
+    preset: str = ""
