@@ -21,9 +21,11 @@ from advprune.data.batches import Augment, to_float
 from advprune.data.dataset import Dataset
 from advprune.data.specs import SPECS
 from advprune.models.registry import NetSpec, build
+from advprune.plan.specs import Recipe, Threat
 from advprune.training.loop import Trainer
-from advprune.training.objectives import Fgsm, Objective, PgdAt, Threat
-from advprune.training.recipes import Recipe
+from advprune.training.objective import Objective
+from advprune.training.objectives.fgsm import Fgsm
+from advprune.training.objectives.pgd import PgdAt
 
 SEED = 7
 EPS, STEP = 8 / 255, 2 / 255

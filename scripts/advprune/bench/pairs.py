@@ -31,10 +31,11 @@ from advprune.data.dataset import Split
 from advprune.data.digits import digits
 from advprune.models.precision import EXACT, arithmetic
 from advprune.models.registry import NetSpec, build
+from advprune.plan.specs import Recipe, Threat
 from advprune.pruning import masks as mk
 from advprune.training.loop import Hook, Loop, Trainer
-from advprune.training.objectives import Fgsm, PgdAt, Threat
-from advprune.training.recipes import Recipe
+from advprune.training.objectives.fgsm import Fgsm
+from advprune.training.objectives.pgd import PgdAt
 
 EPS = 0.05  # of the attacks; training sees twice as much
 SEED = 7

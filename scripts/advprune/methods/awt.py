@@ -25,8 +25,8 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.tickets import Keep, measure_statistics
+from advprune.training.inner import pgd
 from advprune.training.loop import Hook, Loop
-from advprune.training.objectives import pgd
 
 SCALE_BATCHES = 16
 

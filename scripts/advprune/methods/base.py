@@ -14,11 +14,11 @@ from typing import Any
 
 from torch import nn
 
+from advprune.plan.specs import FinetuneSpec, PruneSpec, Recipe
 from advprune.pruning.masks import Masks
 from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
-from advprune.training.objectives import Objective, make
-from advprune.training.recipes import Recipe
+from advprune.training.objective import Objective, make
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,17 @@ def load(key: str) -> Method:
     return importlib.import_module(f"advprune.methods.{key}").METHOD
 
 
-def task(spec: Mapping[str, Any], trainer: Trainer, teacher: nn.Module | None = None) -> Task:
-    """Task from a pruning or finetuning specification (`protocol.Protocol`)."""
+def task(
+    spec: PruneSpec | FinetuneSpec, trainer: Trainer, teacher: nn.Module | None = None
+) -> Task:
+    """Task from a pruning or finetuning specification."""
     return Task(
-        structure=spec["structure"],
-        sparsity=spec["sparsity"],
-        params=spec["params"],
-        objectives={p: make(o, trainer.threat) for p, o in spec["objectives"].items()},
-        recipes={p: Recipe.from_dict(r) for p, r in spec["recipes"].items()},
+        structure=spec.structure,
+        sparsity=spec.sparsity,
+        params=spec.params,
+        objectives={p: make(o, trainer.threat) for p, o in spec.objectives.items()},
+        recipes=spec.recipes,
         trainer=trainer,
-        final=spec.get("final"),
+        final=spec.final if isinstance(spec, FinetuneSpec) else None,
         teacher=teacher,
     )

@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
+from advprune.plan.specs import Threat
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.sparse import KeepMasked
 from advprune.training.distill import Distilled
+from advprune.training.inner import pgd
 from advprune.training.loop import Hook, Loop
-from advprune.training.objectives import Threat, pgd
 
 
 class Dual(Hook):

@@ -20,7 +20,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores
-from advprune.training.objectives import pgd
+from advprune.training.inner import pgd
 
 OPEN = math.log(math.e - 1)  # softplus is 1 there
 SHUT = math.log(math.expm1(1e-4))  # and a ten thousandth there

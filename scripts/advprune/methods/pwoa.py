@@ -19,7 +19,7 @@ from advprune.pruning.masks import Masks
 from advprune.pruning.sparse import Admm, KeepMasked, largest
 from advprune.training.distill import Bottleneck, Distilled
 from advprune.training.loop import Loop
-from advprune.training.objectives import Objective
+from advprune.training.objective import Objective
 
 
 class CappedAdmm(Admm):

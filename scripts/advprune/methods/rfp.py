@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.models.registry import init_weights
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.robust_dataset import robust_dataset
 from advprune.pruning.saliency import attacked_batches, mean_gradients
 from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
-from advprune.training.recipes import Recipe
 
 
 def reactions(net: nn.Module, task: Task) -> Scores:

@@ -15,8 +15,8 @@ from advprune.data.batches import Batch, batches
 from advprune.models.graph import batchnorm_of
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Scores
+from advprune.training.inner import pgd
 from advprune.training.loop import Trainer
-from advprune.training.objectives import pgd
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 Statistic = Callable[[dict[str, Tensor]], dict[str, Tensor]]

@@ -3,8 +3,8 @@
 import dataclasses
 import itertools
 
+from advprune.plan.specs import Recipe
 from advprune.pruning.tickets import by_rounds
-from advprune.training.recipes import Recipe
 
 SHAPES = ("geometric", "linear", "cubic")
 

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from advprune.base.errors import UserError
 from advprune.models.frozen import frozen
 from advprune.models.registry import init_weights
-from advprune.training.objectives import Threat, pgd
+from advprune.plan.specs import Threat
+from advprune.training.inner import pgd
 
 KINDS = ("fgsm", "pgd", "momentum", "l2", "learned")
 Move = Callable[[Tensor], Tensor]

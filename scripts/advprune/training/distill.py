@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advprune.models.resnet import BasicBlock, ResNet18
-from advprune.training.objectives import Objective
+from advprune.training.objective import Objective
 
 Attack = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 

@@ -22,8 +22,10 @@ from advprune.base.seeds import generator
 from advprune.data.batches import Augment, batches
 from advprune.data.dataset import Split
 from advprune.models.frozen import frozen
-from advprune.training.objectives import Objective, Threat, pgd
-from advprune.training.recipes import Recipe, multiplier, optimizer
+from advprune.plan.specs import Recipe, Threat
+from advprune.training.inner import pgd
+from advprune.training.objective import Objective
+from advprune.training.recipes import multiplier, optimizer
 
 log = logging.getLogger("advprune")
 
