@@ -1,26 +1,35 @@
-"""Which files of this repository a script imports, directly or not.
+"""The code behind a job: which files of this repository a script imports, and what they do.
 
-Snakemake does not see imported modules. The rules therefore list them as inputs: a static,
-transitive closure over the import statements, so that editing a module re-runs exactly the jobs
-whose code uses it. Methods are loaded by name and must be added by the caller.
+Snakemake does not see imported modules. The rules therefore give every job a digest of its script
+and of all that it imports, directly or not, as a parameter: a change there re-runs exactly the jobs
+whose code it is. A digest is of what the code does: comments, docstrings and layout are not in it.
+Modules that are loaded by name (a method, a net, an objective) are named by the caller.
 """
 
 import ast
 import functools
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPTS = ROOT / "scripts"
 PACKAGE = "advprune"
+# What a specification holds is in a job's own parameter, without what is at its default; the
+# declaration of its fields is therefore no code.
+DECLARATIONS = frozenset({SCRIPTS / PACKAGE / "plan" / "specs.py"})
+
+
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
 @functools.cache
 def imports(path: Path) -> frozenset[Path]:
     """Files of the library that one file imports, packages' `__init__` included."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -29,21 +38,22 @@ def imports(path: Path) -> frozenset[Path]:
     return frozenset(f for name in names for f in _files(name))
 
 
-def _files(name: str) -> list[Path]:
+@functools.cache
+def _files(name: str) -> tuple[Path, ...]:
     """Files behind a dotted module name of the library: the packages on the way, then itself."""
     parts = name.split(".")
     if parts[0] != PACKAGE:
-        return []
+        return ()
     found = []
     for depth in range(1, len(parts) + 1):
         base = SCRIPTS.joinpath(*parts[:depth])
         candidates = (base / "__init__.py", base.with_suffix(".py"))
         found += [path for path in candidates if path.is_file()]
-    return found
+    return tuple(found)
 
 
 @functools.cache
-def _closure(path: Path) -> frozenset[Path]:
+def _reached(path: Path) -> frozenset[Path]:
     seen: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -55,24 +65,58 @@ def _closure(path: Path) -> frozenset[Path]:
 
 
 def code_files(script: str, *modules: str) -> list[Path]:
-    """All library files behind `script` and extra `modules`, all relative to the repository root.
+    """All library files behind a script (its name) and `modules` (dotted, below the package).
 
     The script itself is not in the list, the modules are. Sorted, absolute paths.
     """
-    files = set(_closure(ROOT / script))
+    files = set(_reached(SCRIPTS / f"{script}.py"))
     for module in modules:
-        files |= {ROOT / module} | _closure(ROOT / module)
+        own = _files(f"{PACKAGE}.{module}")
+        files |= {*own, *(f for path in own for f in _reached(path))}
     return sorted(files)
 
 
-def method_module(key: str) -> str:
-    """Module of a method, relative to the repository root."""
-    return f"scripts/{PACKAGE}/methods/{key}.py"
+def modules_in(package: str) -> list[str]:
+    """Names of the modules of a package (dotted, below the library's), sorted."""
+    folder = SCRIPTS.joinpath(PACKAGE, *package.split("."))
+    return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
 
-def digest(files: list[Path]) -> str:
-    """SHA-256 over the contents of the files."""
-    total = hashlib.sha256()
-    for path in files:
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+@functools.cache
+def digest(path: Path) -> str:
+    """SHA-256 of what a file does; of a file that is not Python, of its bytes."""
+    if path.suffix != ".py":
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    tree = _WithoutText().visit(_tree(path))
+    return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
+
+
+class _WithoutText(ast.NodeTransformer):
+    """Leave out docstrings: statements that are nothing but a text."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if text else node
+
+
+@functools.cache
+def code(script: str, *modules: str) -> Mapping[str, str]:
+    """Digest of every file behind a job, by its path below the scripts: its script's own included.
+
+    A module's templates are the files beside it that have its name, such as page.css of page.py.
+    """
+    files = {SCRIPTS / f"{script}.py", *code_files(script, *modules)} - DECLARATIONS
+    files |= {t for f in files for t in _templates(f)}
+    return {path.relative_to(SCRIPTS).as_posix(): digest(path) for path in sorted(files)}
+
+
+@functools.cache
+def _templates(path: Path) -> tuple[Path, ...]:
+    return tuple(p for p in path.parent.glob(f"{path.stem}.*") if p.suffix != ".py")
+
+
+@functools.cache
+def total(script: str, *modules: str) -> str:
+    """One digest of all that a job does."""
+    text = "\n".join(f"{path} {value}" for path, value in code(script, *modules).items())
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,7 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def origin(*packages: str) -> dict[str, Any]:
+def provenance(*packages: str) -> dict[str, Any]:
     """Return what a process can tell of itself, with the versions of `packages`.
 
     Memory is the peak of this process in MiB, `commit` is None outside a git checkout.

@@ -66,11 +66,23 @@ def _terminate(number: int, frame: object) -> None:
     raise Terminated
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Argument parser with the options that all scripts share."""
+def parser(description: str | None, *files: str, lists: str = "") -> argparse.ArgumentParser:
+    """Argument parser with the option that all scripts share, and with one for each file.
+
+    `files` name arguments that are one file each, `lists` (words) those that are several.
+    """
     result = argparse.ArgumentParser(description=description)
     result.add_argument("--log", type=Path, help="write messages and the progress bar here")
+    for name in files:
+        result.add_argument(f"--{name}", type=Path, required=True, metavar="FILE")
+    for name in lists.split():
+        result.add_argument(f"--{name}", type=Path, required=True, nargs="+", metavar="FILE")
     return result
+
+
+def add_spec(parser: argparse.ArgumentParser) -> None:
+    """Add the option for the job's specification."""
+    parser.add_argument("--spec", required=True, metavar="JSON", help="what to do (plan/specs.py)")
 
 
 def open_log(path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""What the scripts that train or attack share: arguments, device, threads, resume state."""
+"""What the scripts of the workflow share: arguments, specification, device, threads, card."""
 
 import argparse
 import contextlib
@@ -9,80 +9,76 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 
+from advprune.base import imports
 from advprune.base.errors import UserError
-from advprune.base.imports import code_files, digest, method_module
-from advprune.data.batches import Augment, to_float
+from advprune.base.provenance import sha256
+from advprune.base.record import from_json, to_dict
+from advprune.data.batches import to_float
 from advprune.data.dataset import Dataset
 from advprune.data.dataset import load as load_dataset
-from advprune.data.specs import SPECS
-from advprune.jobs import cli
-from advprune.models.checkpoint import Loaded, load_checkpoint, provenance, sha256
-from advprune.plan.config import fraction
-from advprune.training.loop import Trainer
-from advprune.training.objectives import Threat
+from advprune.jobs import cli, provenance
+from advprune.models.checkpoint import Loaded, load_checkpoint
+from advprune.plan import code
 
 log = logging.getLogger("advprune")
+S = TypeVar("S")
 
 
 @dataclass
-class Job:
-    """Parsed arguments of one job, with the torch settings already made."""
+class Job(Generic[S]):
+    """Parsed arguments of one job, with the torch settings already made.
+
+    `inputs` names the arguments whose files the result depends on.
+    """
 
     args: argparse.Namespace
-    spec: dict[str, Any]
+    spec: S
+    script: str
+    inputs: tuple[str, ...]
     device: torch.device
     started: float = field(default_factory=time.monotonic)
-    dataset: Dataset | None = None
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """SHA-256 of the input files that were given, by argument."""
+        given = ((name, getattr(self.args, name)) for name in self.inputs)
+        return {name: sha256(path) for name, path in given if path}
 
     def fingerprint(self) -> str:
-        """Digest of all the job depends on: specification, input files, code."""
-        inputs = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
-        content = json.dumps([self.spec, inputs, self.code(), str(self.device)], sort_keys=True)
+        """Digest of all the job depends on: specification, input files, code, device."""
+        own = code.digest(self.script, self.spec)
+        content = json.dumps([to_dict(self.spec), self.parents, own, str(self.device)])
         return hashlib.sha256(content.encode()).hexdigest()
 
-    def code(self) -> str:
-        """Digest of the library files behind the job."""
-        modules = [method_module(self.spec["method"])] if "method" in self.spec else []
-        return digest(code_files(f"scripts/{self.args.script}", *modules))
-
     def card(self, **fields: Any) -> dict[str, Any]:
-        """Provenance of the job's result."""
-        parents = {n: sha256(p) for n, p in vars(self.args).items() if n in self.args.inputs and p}
-        seconds = round(time.monotonic() - self.started, 1)
-        own = {"spec": self.spec, "parents": parents, "code": self.code(), "seconds": seconds}
-        return provenance(**own, **fields)
-
-    def trainer(self, data: Dataset, seed: int, state_dir: Path) -> Trainer:
-        """Training loop on the job's device."""
-        known = SPECS[data.name]
-        return Trainer(
-            train=data.train.to(self.device),
-            val=data.val.to(self.device),
-            augment=Augment(known.pad, known.flip),
-            threat=threat(self.spec["threat"]),
-            seed=seed,
-            state_dir=state_dir,
-            fingerprint=self.fingerprint(),
+        """Provenance of the job's result; `code` has a digest of every module behind it."""
+        return provenance.of_job(
+            spec=to_dict(self.spec),
+            parents=self.parents,
+            script=self.script,
+            code=dict(imports.code(self.script, *code.modules(self.spec))),
+            seconds=round(time.monotonic() - self.started, 1),
+            **fields,
         )
 
+    @cached_property
     def data(self) -> Dataset:
         """The dataset given by `--data`, read once."""
-        if self.dataset is None:
-            self.dataset = load_dataset(self.args.data)
-        return self.dataset
+        return load_dataset(self.args.data)
 
     def checkpoint(self, path: Path) -> Loaded:
         """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
-        loaded, data = load_checkpoint(path, self.device), self.data()
-        found, wanted = loaded.spec.to_dict(), data.net_fields()
+        loaded = load_checkpoint(path, self.device)
+        found, wanted = loaded.spec.to_dict(), self.data.net_fields()
         if any(found[key] != wanted[key] for key in ("classes", "channels", "size")):
-            raise UserError(f"{path}: is for other images than those of {data.name}")
-        net = {key: self.spec.get(key, found[key]) for key in ("arch", "width")}
+            raise UserError(f"{path}: is for other images than those of {self.data.name}")
+        net = {key: getattr(self.spec, key, found[key]) for key in ("arch", "width")}
         if any(found[key] != net[key] for key in net):
             is_, not_ = (f"a {n['arch']} of width {n['width']}" for n in (found, net))
             raise UserError(f"{path}: is {is_}, not {not_}")
@@ -90,41 +86,35 @@ class Job:
 
     def test_shard(self, shard: int, size: int) -> tuple[range, torch.Tensor, torch.Tensor]:
         """Indexes, images [n,C,H,W] in [0,1] and labels of one shard of the test images."""
-        test = self.data().test
+        test = self.data.test
         index = range(shard * size, min((shard + 1) * size, len(test)))
         part = slice(index.start, index.stop)
         images = to_float(test.images[part].to(self.device))
         return index, images, test.labels[part].to(self.device)
 
 
-def threat(spec: dict[str, Any]) -> Threat:
-    """Training threat from its configuration, radius and step given as text."""
-    return Threat(fraction(spec["eps"]), fraction(spec["step"]), spec["steps"])
-
-
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """Argument parser with the options of training and attack jobs."""
-    result = cli.parser(description)
-    result.add_argument("--spec", type=json.loads, required=True, help="the job, as JSON")
-    result.add_argument("--data", type=Path, required=True, help="dataset file")
+def parser(description: str | None, *files: str, lists: str = "") -> argparse.ArgumentParser:
+    """Argument parser with the options of jobs that use torch (see `cli.parser`)."""
+    result = cli.parser(description, *files, lists=lists)
+    cli.add_spec(result)
     result.add_argument("--threads", type=int, default=1, help="torch threads")
     result.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     return result
 
 
 def start(
-    arguments: argparse.ArgumentParser, script: str, inputs: tuple[str, ...] = ("data",)
-) -> Job:
-    """Parse the arguments, open the log and set torch up; `inputs` name arguments with files."""
+    arguments: argparse.ArgumentParser, script: str, kind: type[S], inputs: tuple[str, ...] = ()
+) -> Job[S]:
+    """Parse the arguments, open the log and set torch up; `script` is the caller's `__file__`."""
     args = arguments.parse_args()
-    args.script, args.inputs = Path(script).name, inputs
     cli.open_log(args.log)
     torch.set_num_threads(args.threads)
     device = torch.device(choose_device(args.device))
     if device.type == "cuda":  # on the CPU all we use is deterministic, and this costs a second
         torch.use_deterministic_algorithms(True, warn_only=True)
-    log.info("%s on %s with %d thread(s)", args.script, device, args.threads)
-    return Job(args, args.spec, device)
+    name = Path(script).stem
+    log.info("%s on %s with %d thread(s)", name, device, args.threads)
+    return Job(args, from_json(kind, args.spec), name, inputs, device)
 
 
 def choose_device(name: str) -> str:

@@ -1,6 +1,5 @@
 """Checkpoints: a plain net with its masks in one safetensors file, and a card of its origin."""
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from torch import nn
 
 from advprune.base.errors import UserError
 from advprune.base.files import write_json
-from advprune.base.provenance import origin, sha256
+from advprune.base.provenance import sha256
 from advprune.data.tensorfile import load_tensors, save_tensors
 from advprune.models.registry import NetSpec, build
 
@@ -78,22 +77,6 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Loaded:
 def is_finite(net: nn.Module) -> bool:
     """Say whether every parameter and buffer is a finite number, as a collapsed net's are not."""
     return all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values())
-
-
-def provenance(**fields: Any) -> dict[str, Any]:
-    """Return `fields` with what the run itself can tell: where, when and by which code.
-
-    Memory is the peak of this process in MiB, `commit` is None outside a git checkout. A field
-    given by the caller wins.
-    """
-    gpu = torch.cuda.is_available()
-    found = {
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name() if gpu else platform.machine(),
-        "threads": torch.get_num_threads(),
-        "peak_gpu_memory_mib": torch.cuda.max_memory_allocated() // 2**20 if gpu else None,
-    }
-    return origin("numpy") | found | fields
 
 
 def _mismatch(found: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> str:
