@@ -1,7 +1,5 @@
 # Configuration, and what the rules use. The work is done by scripts/advprune.
-import functools
 import gc
-import json
 import os
 import shlex
 import sys
@@ -14,13 +12,15 @@ gc.set_threshold(100_000)
 ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
-from advprune.base import imports
-from advprune.plan import external, machine
-from advprune.plan.config import load_config, method_file
-from advprune.data.specs import SPECS
 from advprune.base.errors import UserError
+from advprune.base.record import to_json
+from advprune.plan import code, external, machine
+from advprune.plan.config import load_config
+from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
-from advprune.plan.protocol import CORRUPTIONS, Protocol
+from advprune.plan.protocol import Protocol
+from advprune.plan.specs import PageSpec, TableSpec
+from advprune.plan.verdicts import CORRUPTIONS, Verdicts
 
 # A file given with --configfile replaces the default one instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -30,10 +30,10 @@ if not workflow.overwrite_configfiles:
 
 try:
     PROTOCOL = Protocol(load_config(config))
+    VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config
     PATHS = Layout(CONFIG["preset"])
-    LOGS = f"logs/{CONFIG['preset']}"
-    for folder in (PATHS.root, LOGS):
+    for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
     external.check_files(PROTOCOL.external)
 except UserError as error:
@@ -56,7 +56,8 @@ wildcard_constraints:
     shard="[0-9]+",
 
 
-# Files of the repository
+# A job: what it is asked to do is a specification, the digest of its code, and its files. Inputs
+# and outputs with a name are the script's options of that name.
 
 
 def near(path):
@@ -70,26 +71,54 @@ def near(path):
     return path if below.startswith("..") else below
 
 
-def script(name):
-    return near(f"scripts/{name}")
-
-
-@functools.cache  # every job asks
-def code(name, *modules):
-    """Library files that a script imports: its inputs as much as its data are."""
-    return [near(path) for path in imports.code_files(f"scripts/{name}", *modules)]
-
-
-def method_code(name):
-    """Input function: library files of a script with the module of the job's method."""
-    return lambda wildcards: code(name, imports.method_module(wildcards.method))
-
-
 def environment(name):
     return os.path.join(ROOT, "envs", f"{name}.yaml")
 
 
-# What a job asks for
+def options(wildcards, input, output):
+    """Parameter function: the named files of a job as options; those that are empty are left out."""
+    named = [*input.items(), *output.items()]
+    files = [(name, [f] if isinstance(f, str) else f) for name, f in named]
+    return " ".join(
+        f"--{name.replace('_', '-')} {shlex.join(f)}" for name, f in files if f
+    )
+
+
+def job(script, spec=None):
+    """Parameters of a job; `spec` makes its specification from the wildcards."""
+    if spec is None:
+        return {"code": code.digest(script, None), "options": options}
+    return {
+        "spec": lambda wildcards: to_json(spec(wildcards)),
+        "code": lambda wildcards: code.digest(script, spec(wildcards)),
+        "options": options,
+    }
+
+
+def torch_job(script, spec):
+    """Parameters of a job that uses torch: what it runs on changes the last digits."""
+    return job(script, spec) | {
+        "threads": CONFIG["threads"],
+        "arithmetic": lambda wildcards: "gpu" if gpu() else "cpu",
+    }
+
+
+def run(script):
+    """Command of a job without a specification."""
+    return f"python {near(f'scripts/{script}.py')} {{params.options}} --log {{log:q}}"
+
+
+def run_spec(script):
+    """Command of a job with one."""
+    return run(script) + " --spec {params.spec:q}"
+
+
+def run_torch(script):
+    """Command of a job that uses torch."""
+    return run_spec(script) + " --threads {params.threads} --device {resources.device}"
+
+
+# What a job needs
 
 
 def on_cluster():
@@ -111,60 +140,53 @@ def gpu(wildcards=None):
     return int(CONFIG["device"] != "cpu" and (on_cluster() or machine.has_gpu()))
 
 
-def growing(with_gpu, without):
-    """Resource function: minutes or MB of the first attempt; each further one gets as much more.
+def torch_resources(minutes, minutes_without, mem_mb_without):
+    """Resources of a job that uses torch, with a GPU and without, for the first attempt.
 
-    A training that hits its limit goes on after its last epoch, AutoAttack after the last of its
-    attacks, so no limit must hold all of it. Where the figures come from is said in docs/scaling.md.
+    Each further one gets as much more. A training that hits its limit goes on after its last
+    epoch, AutoAttack after the last of its attacks, so no limit must hold all of it. Where the
+    figures come from is said in docs/scaling.md. The device is no parameter: "auto" and "cpu" are
+    the same where there is no GPU.
     """
-    return lambda wildcards, attempt: (with_gpu if gpu() else without) * attempt
+
+    def growing(with_gpu, without):
+        return lambda wildcards, attempt: (with_gpu if gpu() else without) * attempt
+
+    return {
+        "gpu": gpu,
+        "device": CONFIG["device"],
+        "runtime": growing(minutes, minutes_without),
+        "mem_mb": growing(8_000, mem_mb_without),
+    }
 
 
 if workflow.is_main_process:
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
 
 
-# What a job is asked to do
+# Models and files
 
 
-def spec(function):
-    """Parameter function: the job's specification as JSON text."""
-    return lambda wildcards: json.dumps(function(wildcards), sort_keys=True)
-
-
-def model_of(wildcards):
+def model(wildcards):
     """The model that a job belongs to."""
-    return PROTOCOL.find(
-        wildcards.dataset, wildcards.arch, wildcards.method, wildcards.target
-    )
+    w = wildcards
+    return PROTOCOL.grid.find(w.dataset, w.arch, w.method, w.target, int(w.seed))
 
 
-def attack_spec(attack):
-    """Parameter function: settings of an attack with the model's seed."""
-    return spec(
-        lambda w: PROTOCOL.attack_spec(w.dataset, attack) | {"seed": int(w.seed)}
-    )
+def of_model(function):
+    """Specification of a job of one model."""
+    return lambda wildcards: function(model(wildcards))
 
 
-def attack_settings(wildcards):
-    """Settings of all attacks on a model."""
-    return {
-        attack: PROTOCOL.attack_spec(wildcards.dataset, attack)
-        for attack in ("autoattack", "hofmn")
-    }
+def of_shard(function):
+    """Specification of a job of one model and shard."""
+    return lambda wildcards: function(model(wildcards), int(wildcards.shard))
 
 
-def identity(wildcards):
-    """What the leaderboard says a row is."""
-    return PROTOCOL.identity(model_of(wildcards), int(wildcards.seed))
-
-
-# Files of a run
-
-
-def model_log(step):
-    """Log of a step of a model; its resource use goes to the same name with .tsv."""
-    return f"{LOGS}/{step}/{{dataset}}/{{arch}}/{{method}}/{{target}}/seed{{seed}}"
+def pretraining(wildcards):
+    """Specification of a pretraining."""
+    w = wildcards
+    return PROTOCOL.pretrain_of(w.dataset, w.arch, w.recipe, int(w.seed))
 
 
 def pretrained(wildcards):
@@ -175,14 +197,14 @@ def pretrained(wildcards):
 
 def teacher(wildcards):
     """Input function: the dense net that finetuning learns from, where the method asks for it."""
-    return pretrained(wildcards) if PROTOCOL.has_teacher(wildcards.method) else []
+    return pretrained(wildcards) if PROTOCOL.methods[wildcards.method].teacher else []
 
 
 def shards(pattern, attack):
     """Input function: a file of every shard of a model."""
     return lambda w: [
         PATHS.of_model(pattern).format(shard=i, **w)
-        for i in range(PROTOCOL.shards(w.dataset, attack))
+        for i in range(VERDICTS.shards(w.dataset, attack))
     ]
 
 
@@ -190,68 +212,38 @@ def of_models(name):
     """Input function: a file of every model of one dataset and net."""
     pattern = PATHS.of_model(name)
     return lambda w: [
-        pattern.format(**m.wildcards)
-        for m in PROTOCOL.models
-        if (m.dataset, m.arch) == (w.dataset, w.arch)
+        pattern.format(**m.wildcards) for m in PROTOCOL.grid.of(w.dataset, w.arch)
     ]
 
 
 def thin_ice_models(wildcards):
     """Models of one target, all methods and seeds."""
     chosen = (wildcards.dataset, wildcards.arch, wildcards.target)
-    return [m for m in PRUNED_HERE if (m.dataset, m.arch, m.target) == chosen]
-
-
-def thin_ice_spec(wildcards):
-    """Specification of the comparison of a target's models with the dense nets of their seeds."""
-    start = PROTOCOL.pretrain_name(wildcards.dataset, wildcards.arch, "dense")
-    models = thin_ice_models(wildcards)
-    return {
-        "eps": CONFIG["datasets"][wildcards.dataset]["eps"],
-        "shards": PROTOCOL.shards(wildcards.dataset, "hofmn"),
-        "dense": {
-            m.seed: PATHS.model.format(**PROTOCOL.dense(m).wildcards) for m in models
-        },
-        "models": [
-            {
-                "model": PROTOCOL.identity(m, m.seed),
-                "folder": PATHS.model.format(**m.wildcards),
-                "same_pretraining": PROTOCOL.pretrain_name(m.dataset, m.arch, m.method)
-                == start,
-            }
-            for m in models
-        ],
-    }
+    return [m for m in PRUNED if (m.dataset, m.arch, m.target) == chosen]
 
 
 def thin_ice_tables(wildcards):
     """Input function: HO-FMN's tables of the target's models and their dense nets."""
     models = thin_ice_models(wildcards)
-    models += sorted({PROTOCOL.dense(m) for m in models}, key=str)
+    models += sorted({PROTOCOL.grid.dense(m) for m in models}, key=str)
     pattern = PATHS.of_model("hofmn-{shard}.csv")
-    count = PROTOCOL.shards(wildcards.dataset, "hofmn")
+    count = VERDICTS.shards(wildcards.dataset, "hofmn")
     return [
         pattern.format(shard=i, **m.wildcards) for m in models for i in range(count)
     ]
 
 
-# What a net from elsewhere was before it was pruned is not known.
-PRUNED_HERE = [
-    m
-    for m in PROTOCOL.models
-    if m.structure != "none" and m.method in PROTOCOL.methods and PROTOCOL.dense(m)
-]
-ALL_THIN_ICE = sorted(
-    {PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED_HERE}
-)
-SETTINGS = sorted({(m.dataset, m.arch) for m in PROTOCOL.models})
-ALL_EVALUATIONS, ALL_COSTS, ALL_CORRUPTIONS, ALL_OPINIONS = (
-    [pattern.format(dataset=dataset, arch=arch) for dataset, arch in SETTINGS]
-    for pattern in (
-        PATHS.evaluations,
-        PATHS.gathered("costs"),
-        PATHS.gathered("corruptions"),
-        PATHS.gathered("opinions"),
-    )
-)
+def gathered(kind):
+    """A kind of finding about all models: a file per dataset and net."""
+    settings = sorted({(m.dataset, m.arch) for m in PROTOCOL.models})
+    return [PATHS.gathered(kind).format(dataset=d, arch=a) for d, a in settings]
+
+
+PRUNED = VERDICTS.pruned_here()
+ALL_THIN_ICE = sorted({PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED})
 METHOD_FILES = [near(method_file(key)) for key in sorted(PROTOCOL.methods)]
+TABLES = ["costs.csv"]
+if CONFIG["evaluation"].get("other_attacks"):
+    TABLES += ["other_attacks.csv"]
+if CONFIG["evaluation"].get("corruptions"):
+    TABLES += ["corruptions.csv", "corruptions_means.csv"]

@@ -9,52 +9,37 @@ localrules:
 
 rule dataset:
     """Download or read a dataset and fix its splits."""
-    input:
-        script=script("dataset.py"),
-        code=code("dataset.py"),
     output:
-        PATHS.dataset,
+        out=PATHS.dataset,
     log:
-        f"{LOGS}/dataset/{{dataset}}.log",
+        PATHS.log("dataset/{dataset}"),
     conda:
         environment("data")
     resources:
         gpu=0,
+        data_root=CONFIG["data_root"] or "",  # no parameter: the images are the same
     params:
-        spec=spec(lambda w: PROTOCOL.data_spec(w.dataset)),
-        data_root=(
-            f"--data-root {shlex.quote(CONFIG['data_root'])}"
-            if CONFIG["data_root"]
-            else ""
-        ),
-        cache="results/downloads",
+        **job("dataset", lambda w: PROTOCOL.data(w.dataset)),
     shell:
-        "python {input.script} --spec {params.spec:q} {params.data_root} --cache {params.cache}"
-        " --out {output} --log {log}"
+        run_spec("dataset") + " --data-root {resources.data_root:q}"
 
 
 rule corrupt:
     """Corrupt the first test images; only where the configuration asks for it."""
     input:
-        script=script("corrupt.py"),
-        code=code("corrupt.py"),
         data=PATHS.dataset,
     output:
-        PATHS.corrupted("{family}"),
+        out=PATHS.corrupted("{family}"),
     log:
-        f"{LOGS}/corrupt/{{dataset}}-{{family}}.log",
+        PATHS.log("corrupt/{dataset}-{family}"),
     wildcard_constraints:
         family="|".join(CORRUPTIONS),
     conda:
         environment("corruptions")
     threads: CONFIG["threads"]
     resources:
-        gpu=0,
-        runtime=240,
-        mem_mb=4_000,
+        **torch_resources(240, 240, 4_000) | {"gpu": 0, "device": "cpu"},
     params:
-        spec=spec(lambda w: PROTOCOL.corruptions_spec(w.dataset)),
-        threads=CONFIG["threads"],
+        **torch_job("corrupt", lambda w: VERDICTS.corrupt(w.dataset, w.family)),
     shell:
-        "python {input.script} --spec {params.spec:q} --data {input.data} --device cpu"
-        " --family {wildcards.family} --threads {params.threads} --out {output} --log {log}"
+        run_torch("corrupt")

@@ -1,26 +1,22 @@
 """Recount a checkpoint's sparsity, parameters and MACs from the saved file."""
 
-from pathlib import Path
-
 from advprune.base.files import write_json
+from advprune.base.record import from_json
 from advprune.evaluation.audit import audit
 from advprune.jobs import cli
 from advprune.models.checkpoint import load_checkpoint
+from advprune.plan.specs import AuditSpec
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = cli.parser(__doc__)
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--structure", required=True)
-    parser.add_argument("--sparsity", type=float, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = cli.parser(__doc__, "checkpoint", "out")
+    cli.add_spec(parser)
     args = parser.parse_args()
     cli.open_log(args.log)
-    loaded = load_checkpoint(args.checkpoint)
-    size = loaded.spec.size
-    image = (loaded.spec.channels, size, size)
-    write_json(args.out, audit(loaded.net, image, args.structure, args.sparsity))
+    target, loaded = from_json(AuditSpec, args.spec), load_checkpoint(args.checkpoint)
+    image = (loaded.spec.channels, loaded.spec.size, loaded.spec.size)
+    write_json(args.out, audit(loaded.net, image, target.structure, target.sparsity))
 
 
 if __name__ == "__main__":

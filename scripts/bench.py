@@ -14,8 +14,7 @@ from advprune.bench.full_size import FullSize, measure
 from advprune.bench.pairs import SIZES, Bench
 from advprune.bench.profiling import report
 from advprune.data.prepare import prepare
-from advprune.jobs import cli
-from advprune.models.checkpoint import provenance
+from advprune.jobs import cli, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 # a job of some seconds whose answer is not needed: gradients of a net of the demo's size
@@ -57,7 +56,7 @@ def main() -> None:
     for name in args.only or pairs:
         results[name] = pairs[name]()
         print(f"{name:32}", *summary(results[name]), sep="  ", flush=True)
-    card = provenance(size=vars(bench.size), threads=args.threads)
+    card = provenance.of_job(size=vars(bench.size), threads=args.threads)
     if args.out:
         write_json(args.out, {"pairs": results, "machine": card})
 

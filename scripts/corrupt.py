@@ -1,26 +1,22 @@
 """Corrupt the first test images of a dataset, by every corruption of a family."""
 
-from pathlib import Path
-
 import cv2
 
 from advprune.data import imagenet_c
 from advprune.evaluation import corruptions
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
+from advprune.plan.specs import CorruptSpec
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = jobs.parser(__doc__)
-    parser.add_argument("--family", required=True, help="noise, blur, weather or digital")
-    parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    job = jobs.start(jobs.parser(__doc__, "data", "out"), __file__, CorruptSpec)
     cv2.setNumThreads(job.args.threads)
-    data = job.data()
-    images = data.test.images[: job.spec["images"]]
+    data = job.data
+    images = data.test.images[: job.spec.images]
     found = {}
-    for name in imagenet_c.names(job.args.family):
+    for name in imagenet_c.names(job.spec.family):
         for severity in imagenet_c.SEVERITIES:
             found[name, severity] = imagenet_c.corrupted(images, data.name, name, severity)
         cli.log.info("%s: %d images", name, len(images))

@@ -1,31 +1,26 @@
 """Measure a model's accuracy on corrupted test images, and on the same images as they are."""
 
-import json
-from pathlib import Path
-
 from advprune.base.files import write_json
+from advprune.base.record import to_dict
 from advprune.compact.convert import for_attacks
 from advprune.evaluation.corruptions import CLEAN, load, measure
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
+from advprune.plan.specs import CorruptionsSpec
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = jobs.parser(__doc__)
-    parser.add_argument("--model", type=json.loads, required=True, help="the model, as JSON")
-    parser.add_argument("--checkpoint", type=Path, required=True)
-    parser.add_argument("--corrupted", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    parser = jobs.parser(__doc__, "data", "checkpoint", "out", lists="corrupted")
+    job = jobs.start(parser, __file__, CorruptionsSpec)
     args, spec = job.args, job.spec
-    _, x, y = job.test_shard(0, spec["images"])
-    net = for_attacks(job.checkpoint(args.checkpoint).net, x[: spec["batch"]])
-    images = {(CLEAN, 0): job.data().test.images[: spec["images"]]}
+    _, x, y = job.test_shard(0, spec.images)
+    net = for_attacks(job.checkpoint(args.checkpoint).net, x[: spec.batch])
+    images = {(CLEAN, 0): job.data.test.images[: spec.images]}
     for path in args.corrupted:
-        images |= load(path, job.data().name)
-    rows = measure(net, images, y, spec["batch"])
-    write_json(args.out, [args.model | row for row in rows])
+        images |= load(path, job.data.name)
+    rows = measure(net, images, y, spec.batch)
+    write_json(args.out, [to_dict(spec.row) | row for row in rows])
 
 
 if __name__ == "__main__":

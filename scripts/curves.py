@@ -12,8 +12,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = cli.parser(__doc__)
     parser.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="JSON")
     parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
-    parser.add_argument("--overview-pdf", type=Path, required=True)
-    parser.add_argument("--overview-png", type=Path, required=True)
+    parser.add_argument("--pdf", type=Path, required=True)
+    parser.add_argument("--png", type=Path, required=True)
     parser.add_argument("--groups", type=Path, metavar="DIR", help="folder of one figure per group")
     args = parser.parse_args(argv)
     cli.open_log(args.log)
@@ -21,8 +21,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluations = records.load(args.evaluations)
     cards = records.load_methods(args.methods) | records.external(evaluations)
     overview = curves.overview(evaluations, cards)
-    curves.save(overview, args.overview_pdf)
-    curves.save(overview, args.overview_png)
+    curves.save(overview, args.pdf)
+    curves.save(overview, args.png)
     if args.groups:
         curves.write_groups(evaluations, cards, args.groups)
 

@@ -1,59 +1,44 @@
 """Count one model's per-image verdicts into its evaluation."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from advprune.attacks.verdicts import read_tables
 from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
-from advprune.base.provenance import origin, sha256
-from advprune.evaluation import evaluate
+from advprune.base.provenance import provenance, sha256
+from advprune.base.record import from_json, to_dict
+from advprune.evaluation.evaluate import evaluate
 from advprune.evaluation.reliability import summarise
 from advprune.jobs import cli
-from advprune.plan.config import fraction
+from advprune.plan.specs import EvaluateSpec
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = cli.parser(__doc__)
-    parser.add_argument("--model", type=json.loads, required=True, help="the model, as JSON")
-    parser.add_argument("--eps", required=True, help="radius as text")
-    parser.add_argument("--classes", type=int, required=True)
-    parser.add_argument("--audit", type=Path, required=True)
-    parser.add_argument("--autoattack", type=Path, nargs="+", required=True)
-    parser.add_argument("--warnings", type=Path, nargs="+", required=True)
-    parser.add_argument("--hofmn", type=Path, nargs="+", required=True)
-    parser.add_argument("--doubts", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True, help="attacks, as JSON")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint's card")
-    parser.add_argument("--tuned", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--card", type=Path, required=True, help="where the numbers come from")
+    files = ("audit", "reliability", "checkpoint", "tuned", "out", "card")
+    parser = cli.parser(__doc__, *files, lists="autoattack warnings distances")
+    cli.add_spec(parser)
     args = parser.parse_args()
     cli.open_log(args.log)
-    try:
-        eps = fraction(args.eps)
-    except (ValueError, ZeroDivisionError):
-        raise UserError(f"{args.eps}: not a fraction such as 8/255") from None
+    spec = from_json(EvaluateSpec, args.spec)
     checkpoint = fields(args.checkpoint, "a checkpoint's card", "sha256", "parents")
-    autoattack, hofmn = read_tables(args.autoattack), read_tables(args.hofmn)
+    autoattack, hofmn = read_tables(args.autoattack), read_tables(args.distances)
     record = evaluate(
-        args.model,
+        to_dict(spec.row),
         fields(args.audit, "an audit", "reasons"),
         autoattack,
         hofmn,
-        [warning for path in args.warnings for warning in warnings_of(path)]
-        + searched(args.settings),
-        eps=eps,
-        classes=args.classes,
+        [text for path in args.warnings for text in warnings_of(path)] + searched(spec),
+        eps=spec.eps,
+        classes=spec.classes,
     )
-    record["threat"] = {"norm": "Linf", "eps": eps, "eps_text": args.eps}
-    found = fields(args.doubts, "doubts", "images", "indicators", "missed")
-    record["doubts"] = summarise(autoattack, hofmn, found, eps)
+    record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
+    found = fields(args.reliability, "doubts", "images", "indicators", "missed")
+    record["doubts"] = summarise(autoattack, hofmn, found, spec.eps)
     write_json(args.out, record)
-    write_json(args.card, card(args, checkpoint))
+    write_json(args.card, card(args, spec, checkpoint))
 
 
 def fields(path: Path, kind: str, *names: str) -> dict[str, Any]:
@@ -72,20 +57,22 @@ def warnings_of(path: Path) -> list[str]:
     return content
 
 
-def searched(settings: dict[str, dict[str, Any]]) -> list[str]:
+def searched(spec: EvaluateSpec) -> list[str]:
     """Say which attacks did not search in float32."""
-    low = sorted({attack["precision"] for attack in settings.values() if "precision" in attack})
+    used = {attack.precision for attack in (spec.autoattack, spec.hofmn, spec.hofmn_tune)}
+    low = sorted(used - {"fp32"})
     return [f"searched in {name}, adversarials checked in float32" for name in low]
 
 
-def card(args: argparse.Namespace, checkpoint: dict[str, Any]) -> dict[str, Any]:
+def card(
+    args: argparse.Namespace, spec: EvaluateSpec, checkpoint: dict[str, Any]
+) -> dict[str, Any]:
     """Provenance of the evaluation: settings, hashes of what was counted, this process."""
-    single = [args.checkpoint, args.audit, args.tuned, args.doubts]
-    parents = [*single, *args.autoattack, *args.warnings, *args.hofmn]
-    return origin("numpy", "pandas") | {
+    single = [args.checkpoint, args.audit, args.tuned, args.reliability]
+    parents = [*single, *args.autoattack, *args.warnings, *args.distances]
+    return provenance("numpy", "pandas") | {
         "sha256": sha256(args.out),
-        "model": args.model,
-        "attacks": args.settings,
+        "spec": to_dict(spec),
         "checkpoint": checkpoint["sha256"],
         "data": checkpoint["parents"].get("data"),
         "parents": {path.name: sha256(path) for path in parents},

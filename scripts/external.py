@@ -1,33 +1,23 @@
 """Convert a net that was trained elsewhere into a checkpoint of ours."""
 
-import json
-import time
-from pathlib import Path
-
 from advprune.data.specs import spec_of
 from advprune.jobs import cli
-from advprune.models.checkpoint import provenance, save_checkpoint, sha256
+from advprune.jobs import job as jobs
+from advprune.models.checkpoint import save_checkpoint
 from advprune.models.convert import convert
 from advprune.models.registry import NetSpec
+from advprune.plan.specs import ExternalSpec
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = cli.parser(__doc__)
-    parser.add_argument("--spec", type=json.loads, required=True, help="the net, as JSON")
-    parser.add_argument("--source", type=Path, required=True, help="the file to convert")
-    parser.add_argument("--out", type=Path, required=True)
-    args = parser.parse_args()
-    cli.open_log(args.log)
-    started, spec = time.monotonic(), args.spec
-    data = spec_of(spec["dataset"])
+    parser = jobs.parser(__doc__, "source", "out")
+    job = jobs.start(parser, __file__, ExternalSpec, inputs=("source",))
+    spec, data = job.spec, spec_of(job.spec.dataset)
     channels, size, _ = data.shape
-    moments = tuple(spec["mean"]), tuple(spec["std"])
-    net_spec = NetSpec(spec["arch"], spec["width"], data.classes, channels, size, *moments)
-    net = convert(args.source, net_spec, spec["rename"])
-    seconds = round(time.monotonic() - started, 1)
-    card = provenance(spec=spec, parents={"source": sha256(args.source)}, seconds=seconds)
-    save_checkpoint(args.out, net, net_spec, card=card)
+    net_spec = NetSpec(spec.arch, spec.width, data.classes, channels, size, spec.mean, spec.std)
+    net = convert(job.args.source, net_spec, spec.rename)
+    save_checkpoint(job.args.out, net, net_spec, card=job.card())
 
 
 if __name__ == "__main__":

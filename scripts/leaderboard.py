@@ -6,7 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from advprune.base.record import from_json
 from advprune.jobs import cli
+from advprune.plan.specs import PageSpec
 from advprune.report import costs, page, records, tables
 
 
@@ -18,13 +20,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--curves", nargs="*", type=Path, default=[], metavar="PNG")
     parser.add_argument("--thin-ice", nargs="*", type=Path, default=[], metavar="PNG")
     parser.add_argument("--costs", type=Path, metavar="CSV", help="shown on the page only")
-    parser.add_argument("--preset", default="", help="name of the run, for the page's heading")
+    parser.add_argument("--spec", default="{}", metavar="JSON", help="what to do (plan/specs.py)")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--html", type=Path)
     parser.add_argument("--tex", type=Path)
     parser.add_argument("--print", action="store_true", help="print the table to the terminal")
     args = parser.parse_args(argv)
     cli.open_log(args.log)
+    spec = from_json(PageSpec, args.spec)
 
     evaluations = records.load(args.evaluations)
     cards = records.load_methods(args.methods) | records.external(evaluations)
@@ -35,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.write_latex(frame, args.tex, records.names(cards))
     if args.html:
         found = costs.load(args.costs) if args.costs else None
-        page.write(args.html, evaluations, cards, args.curves, args.preset, args.thin_ice, found)
+        page.write(args.html, evaluations, cards, args.curves, spec.preset, args.thin_ice, found)
     if args.print:
         # a log file has no width of its own, and the default would fold the table
         width = None if sys.stdout.isatty() else 110

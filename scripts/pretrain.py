@@ -1,31 +1,26 @@
 """Train a dense robust net: the start of every method that prunes after training."""
 
-from pathlib import Path
-
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
+from advprune.jobs.training_job import trainer
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
-from advprune.training.objectives import make
-from advprune.training.recipes import Recipe
+from advprune.plan.specs import PretrainSpec
+from advprune.training.objective import make
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = jobs.parser(__doc__)
-    parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
-    args, spec, data = job.args, job.spec, job.data()
-    net_spec = NetSpec(spec["arch"], spec["width"], **data.net_fields())
-    net = build(net_spec, generator(args.seed, "init")).to(job.device)
+    parser = jobs.parser(__doc__, "data", "out")
+    job = jobs.start(parser, __file__, PretrainSpec, inputs=("data",))
+    args, spec = job.args, job.spec
+    net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())
+    net = build(net_spec, generator(spec.seed, "init")).to(job.device)
     with jobs.resume_state(args.out) as state:
-        trainer = job.trainer(data, args.seed, state)
-        objective = make(spec["objective"], trainer.threat)
-        history = trainer.fit(net, objective, Recipe.from_dict(spec["recipe"]), "pretrain")
-        card = job.card(seed=args.seed, history=history)
-        save_checkpoint(args.out, net, net_spec, card=card)
+        objective = make(spec.objective, spec.threat)
+        history = trainer(job, state).fit(net, objective, spec.recipe, "pretrain")
+        save_checkpoint(args.out, net, net_spec, card=job.card(history=history))
 
 
 if __name__ == "__main__":

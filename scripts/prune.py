@@ -6,29 +6,30 @@ from pathlib import Path
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
+from advprune.jobs.training_job import trainer
 from advprune.methods import base
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
+from advprune.plan.specs import PruneSpec
 from advprune.pruning import masks as mk
 
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = jobs.parser(__doc__)
+    parser = jobs.parser(__doc__, "data", "out")
     parser.add_argument("--pretrained", type=Path, help="checkpoint to start from")
-    parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__, inputs=("data", "pretrained"))
-    args, spec, data = job.args, job.spec, job.data()
+    job = jobs.start(parser, __file__, PruneSpec, inputs=("data", "pretrained"))
+    args, spec = job.args, job.spec
     if args.pretrained:
         loaded = job.checkpoint(args.pretrained)
         net, net_spec = loaded.net, loaded.spec
     else:
-        net_spec = NetSpec(spec["arch"], spec["width"], **data.net_fields())
-        net = build(net_spec, generator(spec["seed"], "init")).to(job.device)
-    teacher = copy.deepcopy(net).eval() if spec["teacher"] else None
+        net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())
+        net = build(net_spec, generator(spec.seed, "init")).to(job.device)
+    teacher = copy.deepcopy(net).eval() if spec.teacher else None
     with jobs.resume_state(args.out) as state:
-        task = base.task(spec, job.trainer(data, spec["seed"], state), teacher)
-        masks = base.load(spec["method"]).prune(net, task)
+        task = base.task(spec, trainer(job, state), teacher)
+        masks = base.load(spec.method).prune(net, task)
         mk.apply(net, masks)
         save_checkpoint(args.out, net, net_spec, masks, job.card())
 

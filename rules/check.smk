@@ -1,0 +1,69 @@
+# in:  a model and the verdicts on it        out: what speaks against them, and what else is asked
+
+
+rule reliability:
+    """Signs that the attacks on a model have failed, and what HO-FMN missed attacked again."""
+    input:
+        data=PATHS.dataset,
+        checkpoint=PATHS.of_model("checkpoint.safetensors"),
+        tuned=PATHS.of_model("hofmn.json"),
+        autoattack=shards("autoattack-{shard}.csv", "autoattack"),
+        distances=shards("hofmn-{shard}.csv", "hofmn"),
+    output:
+        out=PATHS.of_model("reliability.json"),
+    log:
+        PATHS.model_log("reliability"),
+    benchmark:
+        PATHS.model_benchmark("reliability")
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources(60, 1440, 16_000),
+    params:
+        **torch_job("reliability", of_model(VERDICTS.reliability)),
+    shell:
+        run_torch("reliability")
+
+
+rule other_attacks:
+    """What attacks of other libraries find on a sample; only where the configuration asks for it."""
+    input:
+        data=PATHS.dataset,
+        checkpoint=PATHS.of_model("checkpoint.safetensors"),
+        autoattack=shards("autoattack-{shard}.csv", "autoattack"),
+        distances=shards("hofmn-{shard}.csv", "hofmn"),
+    output:
+        out=PATHS.of_model("other_attacks.json"),
+    log:
+        PATHS.model_log("other_attacks"),
+    conda:
+        environment("other_attacks")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources(120, 1440, 12_000),
+    params:
+        **torch_job("other_attacks", of_model(VERDICTS.other_attacks)),
+    shell:
+        run_torch("other_attacks")
+
+
+rule corruptions:
+    """Accuracy on corrupted test images; only where the configuration asks for it."""
+    input:
+        data=PATHS.dataset,
+        corrupted=[PATHS.corrupted(family) for family in CORRUPTIONS],
+        checkpoint=PATHS.of_model("checkpoint.safetensors"),
+    output:
+        out=PATHS.of_model("corruptions.json"),
+    log:
+        PATHS.model_log("corruptions"),
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources(30, 720, 12_000),
+    params:
+        **torch_job("corruptions", of_model(VERDICTS.corruptions)),
+    shell:
+        run_torch("corruptions")

@@ -1,0 +1,99 @@
+# in:  a dataset, or a file that was trained elsewhere
+# out: a dense robust net per objective and recipe, shared by the methods; per model the pruned net
+#      and the final one
+#
+# Beside every net lies its card: an output without a name, because the script knows where.
+
+
+rule pretrain:
+    """Train a dense net adversarially."""
+    input:
+        data=PATHS.dataset,
+    output:
+        PATHS.pretrained.replace(".safetensors", ".json"),
+        out=PATHS.pretrained,
+    log:
+        PATHS.log("pretrain/{dataset}/{arch}/{recipe}/seed{seed}"),
+    benchmark:
+        PATHS.benchmark("pretrain/{dataset}/{arch}/{recipe}/seed{seed}")
+    conda:
+        environment("train")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources(480, 1440, 4_000),
+    params:
+        **torch_job("pretrain", pretraining),
+    shell:
+        run_torch("pretrain")
+
+
+rule prune:
+    """Find a method's masks."""
+    input:
+        data=PATHS.dataset,
+        pretrained=pretrained,
+    output:
+        PATHS.of_model("pruned.json"),
+        out=PATHS.of_model("pruned.safetensors"),
+    log:
+        PATHS.model_log("prune"),
+    benchmark:
+        PATHS.model_benchmark("prune")
+    wildcard_constraints:
+        method=TRAINED,
+    conda:
+        environment("train")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources(480, 1440, 4_000),
+    params:
+        **torch_job("prune", of_model(PROTOCOL.prune)),
+    shell:
+        run_torch("prune")
+
+
+rule finetune:
+    """Train what pruning left, masks fixed."""
+    input:
+        data=PATHS.dataset,
+        pruned=PATHS.of_model("pruned.safetensors"),
+        teacher=teacher,
+    output:
+        PATHS.of_model("checkpoint.json"),
+        out=PATHS.of_model("checkpoint.safetensors"),
+    log:
+        PATHS.model_log("finetune"),
+    benchmark:
+        PATHS.model_benchmark("finetune")
+    wildcard_constraints:
+        method=TRAINED,
+    conda:
+        environment("train")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources(480, 1440, 4_000),
+    params:
+        **torch_job("finetune", of_model(PROTOCOL.finetune)),
+    shell:
+        run_torch("finetune")
+
+
+rule external:
+    """Convert a net that was trained elsewhere."""
+    input:
+        source=lambda w: PROTOCOL.external[w.method]["path"],
+    output:
+        PATHS.of_model("checkpoint.json"),
+        out=PATHS.of_model("checkpoint.safetensors"),
+    log:
+        PATHS.model_log("external"),
+    wildcard_constraints:
+        method=EXTERNAL,
+    conda:
+        environment("train")
+    resources:
+        gpu=0,
+    params:
+        **job("external", lambda w: PROTOCOL.convert(w.method)),
+    shell:
+        run_spec("external")
