@@ -72,7 +72,12 @@ class Checkout:
         assert old in text, f"{path} has no {old!r}"
         file.write_text(text.replace(old, new, 1))
 
-    def append(self, path: str, text: str = "\n# a comment\n") -> None:
+    def change(self, path: str) -> None:
+        """Add a line that does something, where the file is code; a comment elsewhere."""
+        more = {".py": "CHANGED = True", ".css": "/* */"}.get(Path(path).suffix, "# a comment")
+        self.append(path, f"\n{more}\n")
+
+    def append(self, path: str, text: str) -> None:
         with (self.folder / path).open("a") as file:
             file.write(text)
 

@@ -2,12 +2,12 @@
 
 import torch
 
+from advprune.base.record import from_dict
 from advprune.methods.base import Task
 from advprune.models.registry import build
-from advprune.plan.config import load_method
-from advprune.plan.protocol import FINAL_PHASE
-from advprune.training.objectives import make
-from advprune.training.recipes import Recipe
+from advprune.plan.methods import FINAL_PHASE, load_method
+from advprune.plan.specs import Recipe
+from advprune.training.objective import make
 from helpers.small import SMALL
 from helpers.training import THREAT, trainer
 
@@ -20,7 +20,7 @@ def task_for(key, folder, structure="unstructured", sparsity=0.8, **params):
     entry = load_method(key)
     final = FINAL_PHASE[entry["stage"]]
     recipes = {
-        phase: Recipe.from_dict({**recipe, "epochs": 2, "batch": 16, "lr": 0.05})
+        phase: from_dict(Recipe, {**recipe, "epochs": 2, "batch": 16, "lr": 0.05})
         for phase, recipe in entry["recipes"].items()
     }
     return Task(

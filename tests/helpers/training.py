@@ -1,9 +1,8 @@
 """A trainer on a few easy images, and a kill in the middle of it."""
 
 from advprune.data.batches import Augment
+from advprune.plan.specs import Recipe, Threat
 from advprune.training.loop import Hook, Trainer
-from advprune.training.objectives import Threat
-from advprune.training.recipes import Recipe
 from helpers.small import blobs
 
 THREAT = Threat(eps=0.1, step=0.05, steps=2)

@@ -63,10 +63,10 @@ def test_a_small_grid_runs_from_data_to_leaderboard(checkout, submit):
     assert "GPU 0\n" in run.log()
     jobs = [run.job(number) for number in run.ids]
     asked = {job["Comment"].removeprefix("rule_").split("_")[0]: job for job in jobs}
-    assert set(asked) == {"pretrain", "prune", "finetune", "autoattack", "judge", "pages"}
+    assert set(asked) == {"pretrain", "prune", "finetune", "autoattack", "evaluation", "report"}
     assert len(jobs) == 7  # AutoAttack has two shards
     for name, job in asked.items():
-        assert job.get("TresPerJob") == (None if name == "pages" else "gres:gpu:1"), name
+        assert job.get("TresPerJob") == (None if name == "report" else "gres:gpu:1"), name
     table = pd.read_csv(checkout.folder / "results/tiny/leaderboard.csv")
     assert list(table["method"]) == ["hydra"]
     assert not run.checkout.planned()

@@ -3,7 +3,6 @@
 Every case runs one script of the workflow with one bad argument among good ones.
 """
 
-import json
 import logging
 import os
 import resource
@@ -22,6 +21,7 @@ import torch
 from advprune.attacks.verdicts import write_table
 from advprune.base import progress
 from advprune.base.files import write_json
+from advprune.base.record import to_json
 from advprune.data import dataset, prepare
 from advprune.data.tensorfile import save_tensors
 from advprune.evaluation.reliability import INDICATORS
@@ -29,14 +29,27 @@ from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
 from advprune.plan.config import load_config
 from advprune.plan.protocol import Protocol
+from advprune.plan.specs import ExternalSpec
+from advprune.plan.verdicts import Verdicts
 from helpers.checkout import ROOT, tiny_config
 from helpers.report_samples import evaluation
 
 PROTOCOL = Protocol(load_config(tiny_config()))
+VERDICTS = Verdicts(PROTOCOL)
 LWM = next(m for m in PROTOCOL.models if (m.method, m.structure) == ("lwm", "filters"))
-MODEL = PROTOCOL.identity(LWM, 0)
-FOREIGN = {"dataset": "digits", "arch": "resnet18", "width": 4, "mean": [0.3], "std": [0.4]}
-DOUBTS = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
+SPECS = {
+    "dataset": PROTOCOL.data("digits"),
+    "pretrain": PROTOCOL.pretrain("digits", "resnet18", "lwm", 0),
+    "prune": PROTOCOL.prune(LWM),
+    "finetune": PROTOCOL.finetune(LWM),
+    "audit": VERDICTS.audit(LWM),
+    "autoattack": VERDICTS.autoattack(LWM),
+    "hofmn_tune": VERDICTS.hofmn_tune(LWM),
+    "hofmn": VERDICTS.hofmn(),
+    "external": ExternalSpec("resnet18", 4, "digits", (0.3,), (0.4,)),
+    "evaluate": VERDICTS.evaluate(LWM),
+}
+FOUND = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
 OLD = "made before"
 
 
@@ -66,7 +79,7 @@ def good(tmp_path_factory):
     write_json(folder / "tuned.json", {"config": config, "trials": []})
     write_json(folder / "warnings.json", [])
     write_json(folder / "audit.json", {"reasons": [], "layers": {}})
-    write_json(folder / "doubts.json", DOUBTS)
+    write_json(folder / "reliability.json", FOUND)
     write_json(folder / "evaluation.json", evaluation())
     write_json(folder / "card.json", {"sha256": "0", "parents": {}})
     return folder
@@ -76,54 +89,34 @@ def arguments(script, good, out):
     """A command line on which a script succeeds."""
     data = ["--data", good / "data.safetensors"]
     net = ["--checkpoint", good / "net.safetensors"]
-
-    def spec(content):
-        return ["--spec", json.dumps(content)]
-
-    def attack(name):
-        card = ["--card", out.with_suffix(".card")]
-        return [*spec(PROTOCOL.attack_spec("digits", name) | {"seed": 0}), *data, *net, *card]
-
-    return [
-        *{
-            "dataset": lambda: [*spec(PROTOCOL.data_spec("digits")), "--cache", out.parent],
-            "pretrain": lambda: [
-                *spec(PROTOCOL.pretrain_spec("digits", "resnet18", "lwm")),
-                *(*data, "--seed", "0"),
-            ],
-            "prune": lambda: [
-                *spec(PROTOCOL.prune_spec(LWM, 0)),
-                *(*data, "--pretrained", good / "net.safetensors"),
-            ],
-            "finetune": lambda: [
-                *spec(PROTOCOL.finetune_spec(LWM, 0)),
-                *(*data, "--pruned", good / "net.safetensors"),
-            ],
-            "audit": lambda: [*net, "--structure", "filters", "--sparsity", "0.5"],
-            "run_autoattack": lambda: [
-                *attack("autoattack"),
-                *("--shard", "0", "--warnings", out.with_suffix(".w")),
-            ],
-            "tune_hofmn": lambda: attack("hofmn"),
-            "run_hofmn": lambda: [*attack("hofmn"), "--shard", "0", "--tuned", good / "tuned.json"],
-            "external": lambda: [*spec(FOREIGN | {"rename": {}}), "--source", good / "theirs.pt"],
-            "evaluate": lambda: [
-                *("--model", json.dumps(MODEL), "--eps", "1/2", "--classes", "10"),
-                *("--settings", "{}", "--audit", good / "audit.json"),
-                *("--autoattack", good / "autoattack.csv", "--warnings", good / "warnings.json"),
-                *("--hofmn", good / "hofmn.csv", "--checkpoint", good / "card.json"),
-                *("--tuned", good / "tuned.json", "--doubts", good / "doubts.json"),
-                *("--card", out.with_suffix(".card")),
-            ],
-            "collect": lambda: ["--evaluations", good / "evaluation.json"],
-            "leaderboard": lambda: ["--evaluations", good / "evaluation.json"],
-            "compare": lambda: ["--evaluations", good / "evaluation.json"],
-        }[script](),
-        *{
-            "leaderboard": ["--csv", out, "--tex", out.with_suffix(".tex")],
-            "compare": ["--csv", out, "--markdown", out.with_suffix(".md")],
-        }.get(script, ["--out", out]),
-    ]
+    card = ["--card", out.with_suffix(".card")]
+    evaluations = ["--evaluations", good / "evaluation.json"]
+    own = {
+        "dataset": [],
+        "pretrain": data,
+        "prune": [*data, "--pretrained", good / "net.safetensors"],
+        "finetune": [*data, "--pruned", good / "net.safetensors"],
+        "audit": net,
+        "autoattack": [*data, *net, *card, "--warnings", out.with_suffix(".w")],
+        "hofmn_tune": [*data, *net, *card],
+        "hofmn": [*data, *net, *card, "--tuned", good / "tuned.json"],
+        "external": ["--source", good / "theirs.pt"],
+        "evaluate": [
+            *("--audit", good / "audit.json", "--reliability", good / "reliability.json"),
+            *("--autoattack", good / "autoattack.csv", "--warnings", good / "warnings.json"),
+            *("--distances", good / "hofmn.csv", "--checkpoint", good / "card.json"),
+            *("--tuned", good / "tuned.json", *card),
+        ],
+        "gather": ["--findings", good / "evaluation.json"],
+        "leaderboard": evaluations,
+        "compare": evaluations,
+    }[script]
+    outputs = {
+        "leaderboard": ["--csv", out, "--tex", out.with_suffix(".tex")],
+        "compare": ["--csv", out, "--markdown", out.with_suffix(".md")],
+    }
+    spec = ["--spec", to_json(SPECS[script])] if script in SPECS else []
+    return [*spec, *own, *outputs.get(script, ["--out", out])]
 
 
 # what is wrong with a file
@@ -229,8 +222,8 @@ CASES = [
     ("pretrain", "data", dataset_of("mnist", 1, 8), "mnist"),
     ("prune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
     ("finetune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
-    ("run_autoattack", "data", dataset_of("cifar10", 3, 32), "is for other images"),
-    ("tune_hofmn", "data", one_bit, "damaged"),
+    ("autoattack", "data", dataset_of("cifar10", 3, 32), "is for other images"),
+    ("hofmn_tune", "data", one_bit, "damaged"),
     # checkpoints
     ("prune", "pretrained", truncated, "damaged"),
     ("prune", "pretrained", one_bit, "damaged"),
@@ -244,14 +237,14 @@ CASES = [
     ("audit", "checkpoint", truncated, "damaged"),
     ("audit", "checkpoint", folder, "damaged"),
     ("audit", "checkpoint", runs_code, "not a safetensors file"),
-    ("run_autoattack", "checkpoint", one_bit, "damaged"),
-    ("run_autoattack", "checkpoint", net_of(channels=3, size=32), "is for other images"),
-    ("run_autoattack", "checkpoint", net_of(classes=7), "is for other images"),
-    ("tune_hofmn", "checkpoint", net_of(channels=3, size=32), "is for other images"),
-    ("run_hofmn", "checkpoint", empty, "damaged"),
-    ("run_hofmn", "tuned", text, "not valid JSON"),
-    ("run_hofmn", "tuned", content({"config": {"loss": "LL"}}), "trials"),
-    ("run_hofmn", "tuned", content([1]), "not the result of a tuning"),
+    ("autoattack", "checkpoint", one_bit, "damaged"),
+    ("autoattack", "checkpoint", net_of(channels=3, size=32), "is for other images"),
+    ("autoattack", "checkpoint", net_of(classes=7), "is for other images"),
+    ("hofmn_tune", "checkpoint", net_of(channels=3, size=32), "is for other images"),
+    ("hofmn", "checkpoint", empty, "damaged"),
+    ("hofmn", "tuned", text, "not valid JSON"),
+    ("hofmn", "tuned", content({"config": {"loss": "LL"}}), "trials"),
+    ("hofmn", "tuned", content([1]), "not the result of a tuning"),
     # nets that were trained elsewhere
     ("external", "source", truncated, "damaged"),
     ("external", "source", empty, "damaged"),
@@ -267,17 +260,19 @@ CASES = [
     ("evaluate", "autoattack", empty, "damaged"),
     ("evaluate", "autoattack", lines(lambda t: t[:4] + t[5:]), "sample 3 is missing"),
     ("evaluate", "autoattack", lines(lambda t: [*t, t[-1]]), "sample 9 appears twice"),
-    ("evaluate", "hofmn", lines(lambda t: t[:-1]), "did not see the same images"),
-    ("evaluate", "hofmn", runs_code, "damaged"),
+    ("evaluate", "distances", lines(lambda t: t[:-1]), "did not see the same images"),
+    ("evaluate", "distances", runs_code, "damaged"),
     ("evaluate", "audit", truncated, "not valid JSON"),
     ("evaluate", "audit", content([]), "not an audit"),
     ("evaluate", "audit", content({}), "not an audit"),
     ("evaluate", "warnings", content({"a": 1}), "not a list of warnings"),
-    ("evaluate", "doubts", text, "not valid JSON"),
-    ("evaluate", "doubts", content({"images": 10}), "not doubts"),
+    ("evaluate", "reliability", text, "not valid JSON"),
+    ("evaluate", "reliability", content({"images": 10}), "not doubts"),
     ("evaluate", "checkpoint", content([]), "not a checkpoint's card"),
-    ("evaluate", "eps", "0.3.1", "0.3.1: not a fraction"),
-    ("collect", "evaluations", truncated, "not valid JSON"),
+    ("evaluate", "spec", "[1]", "not a EvaluateSpec"),
+    ("autoattack", "spec", '{"eps": 1}', "not a AutoattackSpec"),
+    ("prune", "spec", "{", "not valid JSON"),
+    ("gather", "findings", truncated, "not valid JSON"),
     ("leaderboard", "evaluations", content([]), "no evaluations"),
     ("leaderboard", "evaluations", content({"model": 5}), "not an evaluation"),
     ("leaderboard", "evaluations", content([evaluation()] * 2), "already given"),
@@ -343,7 +338,7 @@ def test_bad_input_is_one_line_and_overwrites_nothing(case, good, run, tmp_path)
     assert not (tmp_path / "this-must-never-exist").exists()
 
 
-@pytest.mark.parametrize("script", ["dataset", "external", "evaluate", "collect", "leaderboard"])
+@pytest.mark.parametrize("script", ["dataset", "external", "evaluate", "gather", "leaderboard"])
 def test_a_place_that_cannot_be_written_is_one_line(script, run, tmp_path):
     (tmp_path / "file").write_text(OLD)
     flag = "--csv" if script == "leaderboard" else "--out"
@@ -373,7 +368,7 @@ def without_room(script, good, out, log, room=None):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [100, 1000])
-@pytest.mark.parametrize("script", ["dataset", "prune", "external", "evaluate", "collect"])
+@pytest.mark.parametrize("script", ["dataset", "prune", "external", "evaluate", "gather"])
 def test_a_full_disk_is_one_line(script, room, good, tmp_path):
     out = tmp_path / "result.csv"
     out.write_text(OLD)

@@ -10,8 +10,8 @@ import pytest
 from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-STANDIN = ROOT / "tests" / "conda" / "bin"
-PAGES = ("evaluate", "collect", "curves", "leaderboard")
+STANDIN = ROOT / "tests" / "helpers" / "conda" / "bin"
+PAGES = ("evaluate", "gather", "curves", "leaderboard")
 
 
 def path():

@@ -34,7 +34,7 @@ def test_an_evaluation_that_is_killed_gives_the_same_tables(finished, tmp_path):
     repo = finished.copy(tmp_path / "repo").folder
     model = repo / "results/tiny/digits/resnet18/lwm/filters-0.5/seed0"
     lost = [model / f"{attack}-{shard}.csv" for attack in ATTACKS for shard in (0, 1)]
-    lost += [model / name for name in ("hofmn.json", "doubts.json", "evaluation.json")]
+    lost += [model / name for name in ("hofmn.json", "reliability.json", "evaluation.json")]
     before = {path: path.read_bytes() for path in lost}
     # Snakemake does not look below pages that are there
     for path in [
@@ -44,7 +44,7 @@ def test_an_evaluation_that_is_killed_gives_the_same_tables(finished, tmp_path):
     ]:
         path.unlink()
     hit = disturb(repo, "tiny.yaml", kills=KILLS, seed=20240902, longest=5)
-    attacking = {f"scripts/{name}.py" for name in ("run_autoattack", "tune_hofmn", "run_hofmn")}
+    attacking = {f"scripts/{name}.py" for name in ("autoattack", "hofmn_tune", "hofmn")}
     assert attacking & set(hit), hit
     assert {path: path.read_bytes() for path in lost} == before
     assert not broken(repo / "results")

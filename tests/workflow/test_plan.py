@@ -81,5 +81,5 @@ def rule_bodies():
 
 @pytest.mark.parametrize(("name", "body"), list(rule_bodies()), ids=[n for n, _ in rule_bodies()])
 def test_every_rule_has_a_docstring_a_log_an_environment_and_tracked_code(name, body):
-    for part in ('"""', "log:", "conda:", "script=script(", "code=", "--log {log}"):
+    for part in ('"""', "log:", "conda:", "job(", "run"):
         assert part in body, f"{name} lacks {part}"

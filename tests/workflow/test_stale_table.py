@@ -10,18 +10,19 @@ import sys
 
 import pytest
 
+from advprune.plan.machine import has_gpu
 from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
-PAGES = {"compare", "costs_table", "curves", "thin_ice", "leaderboard"}
-SUMMARIES = {"collect", "gather"} | PAGES
-GATHERED = {"collect", "compare", "curves", "leaderboard"}
+PAGES = {"compare", "table", "curves", "thin_ice", "leaderboard"}
+SUMMARIES = {"gather"} | PAGES
+GATHERED = {"gather", "compare", "curves", "leaderboard"}
 NUMBERS = {"evaluate"} | GATHERED
-DOUBTED = {"doubts"} | NUMBERS
+CHECKED = {"reliability"} | NUMBERS
 ICE = {"thin_ice", "leaderboard"}  # distances before and after pruning
-PRICED = {"gather", "costs_table", "leaderboard"}
+PRICED = {"gather", "table", "leaderboard"}
 COSTS = {"costs"} | PRICED
-MEASURED = {"hofmn"} | DOUBTED | ICE
+MEASURED = {"hofmn"} | CHECKED | ICE
 TUNED = {"hofmn_tune"} | MEASURED
 ATTACKED = {"autoattack"} | TUNED
 AUDITED = ATTACKED | {"audit"} | COSTS
@@ -66,22 +67,22 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/prune.py", PRUNED),
         ("scripts/finetune.py", FINETUNED),
         ("scripts/audit.py", {"audit"} | NUMBERS | COSTS),
-        ("scripts/run_autoattack.py", {"autoattack"} | DOUBTED),
-        ("scripts/tune_hofmn.py", TUNED),
-        ("scripts/run_hofmn.py", MEASURED),
-        ("scripts/doubts.py", DOUBTED),
+        ("scripts/autoattack.py", {"autoattack"} | CHECKED),
+        ("scripts/hofmn_tune.py", TUNED),
+        ("scripts/hofmn.py", MEASURED),
+        ("scripts/reliability.py", CHECKED),
         ("scripts/thin_ice.py", ICE),
         ("scripts/costs.py", COSTS),
-        ("scripts/costs_table.py", {"costs_table", "leaderboard"}),
+        ("scripts/table.py", {"table", "leaderboard"}),
         ("scripts/evaluate.py", NUMBERS),
-        ("scripts/collect.py", GATHERED | PRICED),
+        ("scripts/gather.py", GATHERED | PRICED),
         ("scripts/compare.py", {"compare"}),
         ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
         ("scripts/leaderboard.py", {"leaderboard"}),
         ("scripts/external.py", set()),
         ("scripts/catalogue.py", set()),
         ("scripts/verify.py", set()),
-        ("scripts/opinions.py", set()),  # off in this run
+        ("scripts/other_attacks.py", set()),  # off in this run
         ("scripts/corruptions.py", set()),
         # one module of each kind
         ("scripts/advprune/base/files.py", EVERYTHING),
@@ -94,12 +95,12 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/methods/awt.py", set()),  # not in this grid
         ("scripts/advprune/compact/convert.py", ATTACKED | COSTS),
         ("scripts/advprune/attacks/fmn.py", TUNED),
-        ("scripts/advprune/attacks/square.py", {"autoattack"} | DOUBTED),
+        ("scripts/advprune/attacks/square.py", {"autoattack"} | CHECKED),
         ("scripts/advprune/evaluation/evaluate.py", NUMBERS),
         ("scripts/advprune/base/provenance.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
-        ("scripts/advprune/report/costs.py", {"costs_table", "leaderboard"}),
+        ("scripts/advprune/report/costs.py", {"table", "leaderboard"}),
         ("scripts/advprune/models/precision.py", ATTACKED | COSTS),
         ("scripts/advprune/report/style.py", {"curves"} | ICE),
         ("scripts/advprune/report/page.py", {"leaderboard"}),
@@ -113,9 +114,48 @@ def test_pretended_results_plan_nothing(checkout):
         ("workflow/profiles/default/config.yaml", set()),
     ],
 )
-def test_a_comment_in_a_file_plans_its_users_only(checkout, path, expected):
-    checkout.append(path)
+def test_a_line_more_in_a_file_plans_its_users_only(checkout, path, expected):
+    checkout.change(path)
     assert rules(checkout.planned()) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        (
+            "scripts/advprune/base/progress.py",
+            "from tqdm import tqdm\n",
+            "from tqdm import tqdm  # bar\n",
+        ),
+        (
+            "scripts/advprune/pruning/masks.py",
+            '"""Masks: which weights stay.',
+            '"""Masks are these.',
+        ),
+        ("scripts/advprune/methods/lwm.py", "return ", "return  "),
+        ("scripts/prune.py", "def main() -> None:\n", "def main() -> None:\n\n"),
+    ],
+)
+def test_comments_docstrings_and_layout_plan_nothing(checkout, path, old, new):
+    checkout.edit(path, old, new)
+    assert checkout.planned() == set()
+
+
+def test_a_new_objective_plans_nothing(checkout):
+    folder = checkout.folder / "scripts/advprune/training/objectives"
+    (folder / "mine.py").write_text((folder / "pgd.py").read_text())
+    assert checkout.planned() == set()
+
+
+def test_a_changed_objective_plans_those_who_train_with_it(checkout):
+    checkout.change("scripts/advprune/training/objectives/trades.py")
+    assert own({p for p in checkout.planned() if p[0] == "prune"}, 4) == {"hydra"}
+
+
+def test_a_new_option_at_its_default_plans_nothing(checkout):
+    last = "    objective: dict[str, Any]\n    recipe: Recipe\n"
+    checkout.edit("scripts/advprune/plan/specs.py", last, last + "    clip: float = 0.0\n")
+    assert checkout.planned() == set()
 
 
 def put(config, place, value):
@@ -128,15 +168,16 @@ def put(config, place, value):
 @pytest.mark.parametrize(
     ("place", "value", "expected"),
     [
-        ("device", "auto", TRAINED),
+        ("device", "auto", TRAINED if has_gpu() else set()),
         ("threads", 2, TRAINED),
         ("data_root", None, set()),
         ("datasets.digits.eps", "1/3", TRAINED),
         ("datasets.digits.training_attack.steps", 2, TRAINED),
         ("datasets.digits.limits.train", 65, EVERYTHING),
         ("archs.resnet18.width", 6, TRAINED),
-        ("evaluation.autoattack.batch", 5, {"autoattack"} | DOUBTED | COSTS),
-        ("evaluation.autoattack.shard", 5, {"autoattack"} | DOUBTED),
+        ("evaluation.autoattack.batch", 5, {"autoattack"} | CHECKED | COSTS),
+        ("evaluation.autoattack.shard", 5, {"autoattack"} | CHECKED),
+        ("evaluation.search_precision", "fp32", set()),
         ("evaluation.hofmn.trials", 3, TUNED),
         ("evaluation.hofmn.shard", 5, TUNED),
         ("overrides", {"li20": {"params": {}}}, set()),
@@ -213,17 +254,17 @@ def test_readme_docs_and_tests_plan_nothing(checkout):
 def test_a_harmless_edit_can_be_accepted(tmp_path, checkout):
     """The recipe of docs/staleness.md: --touch, for all files or for one."""
     copy = checkout.copy(tmp_path / "repo")
-    copy.append("scripts/advprune/pruning/masks.py")
+    copy.change("scripts/advprune/pruning/masks.py")
     assert "prune" in rules(copy.planned())
     copy.snakemake("--touch", "--cores", "1")
     assert copy.planned() == set()
-    copy.append("scripts/advprune/report/records.py")
+    copy.change("scripts/advprune/report/records.py")
     copy.snakemake("results/tiny/comparison.csv", "--touch", "--cores", "1")
     assert rules(copy.planned()) == PAGES - {"compare"}
 
 
 def test_an_environment_plans_its_jobs_where_environments_are_used(tmp_path, checkout):
-    standin = ROOT / "tests" / "conda" / "bin"
+    standin = ROOT / "tests" / "helpers" / "conda" / "bin"
     path = os.pathsep.join([str(standin), os.path.dirname(sys.executable), os.environ["PATH"]])
     conda = checkout.copy(tmp_path / "repo")
     plain = conda.snakemake
@@ -234,5 +275,5 @@ def test_an_environment_plans_its_jobs_where_environments_are_used(tmp_path, che
     conda.snakemake = snakemake
     conda.snakemake("--touch", "--forceall", "--cores", "1")
     assert conda.planned() == set()
-    conda.append("envs/report.yaml")
+    conda.change("envs/report.yaml")
     assert rules(conda.planned()) == NUMBERS | ICE | PRICED

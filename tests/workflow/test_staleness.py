@@ -9,11 +9,11 @@ from helpers.checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-COSTS = {"costs", "gather", "costs_table"}
-ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "doubts"}
+COSTS = {"costs", "gather", "table"}
+ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
-SUMMARIES = {"collect", "compare", "leaderboard", "curves"}
-SHARED = SUMMARIES | {"pretrain", "thin_ice", "gather", "costs_table"}
+SUMMARIES = {"gather", "compare", "leaderboard", "curves"}
+SHARED = SUMMARIES | {"pretrain", "thin_ice", "table"}
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_touching_every_file_plans_nothing(checkout):
     ],
 )
 def test_one_line_of_one_method_plans_its_jobs_and_what_lies_below(checkout, method, line):
-    checkout.edit(f"scripts/advprune/methods/{method}.py", line, f"{line.rstrip()} ")
+    checkout.edit(f"scripts/advprune/methods/{method}.py", line, f"pass; {line}")
     planned = checkout.planned()
     assert methods(planned) == {method}
     assert rules(planned) == {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES
@@ -75,23 +75,23 @@ def test_a_citation_plans_the_pages_only(checkout):
         ("scripts/advprune/evaluation/intervals.py", {"evaluate", "thin_ice"} | SUMMARIES),
         (
             "scripts/advprune/attacks/autoattack.py",
-            {"autoattack", "doubts", "evaluate"} | SUMMARIES,
+            {"autoattack", "reliability", "evaluate"} | SUMMARIES,
         ),
         (
             "scripts/advprune/attacks/hofmn.py",
-            {"hofmn_tune", "hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES,
+            {"hofmn_tune", "hofmn", "reliability", "evaluate", "thin_ice"} | SUMMARIES,
         ),
-        ("scripts/advprune/attacks/indicators.py", {"doubts", "evaluate"} | SUMMARIES),
+        ("scripts/advprune/attacks/indicators.py", {"reliability", "evaluate"} | SUMMARIES),
         ("scripts/advprune/evaluation/audit.py", {"audit", "evaluate"} | COSTS | SUMMARIES),
         (
             "scripts/advprune/pruning/dropgrow.py",
             {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES,
         ),
-        ("scripts/run_hofmn.py", {"hofmn", "doubts", "evaluate", "thin_ice"} | SUMMARIES),
+        ("scripts/hofmn.py", {"hofmn", "reliability", "evaluate", "thin_ice"} | SUMMARIES),
     ],
 )
 def test_a_library_module_plans_its_users_only(checkout, path, expected):
-    checkout.append(path, "\n/* */\n" if path.endswith("css") else "\n# a comment\n")
+    checkout.change(path)
     planned = checkout.planned()
     assert rules(planned) == expected
     if "dropgrow" in path:
@@ -99,9 +99,9 @@ def test_a_library_module_plans_its_users_only(checkout, path, expected):
 
 
 def test_editing_back_plans_nothing(checkout):
-    checkout.edit("scripts/advprune/pruning/masks.py", "Masks = dict", "Masks  = dict")
+    checkout.edit("scripts/advprune/pruning/masks.py", "Masks = dict", "Masks = {} and dict")
     assert "prune" in rules(checkout.planned())
-    checkout.edit("scripts/advprune/pruning/masks.py", "Masks  = dict", "Masks = dict")
+    checkout.edit("scripts/advprune/pruning/masks.py", "Masks = {} and dict", "Masks = dict")
     assert checkout.planned() == set()
 
 
@@ -125,8 +125,7 @@ def test_attack_settings_leave_training_alone(checkout):
     config = tiny_config()
     config["evaluation"]["hofmn"]["steps"] = 6
     checkout.configure(config)
-    # the tuning shares its specification with the attack
-    changed = {"hofmn_tune", "hofmn", "doubts", "evaluate", "thin_ice"}
+    changed = {"hofmn", "reliability", "evaluate", "thin_ice"}
     assert rules(checkout.planned()) == changed | SUMMARIES
 
 

@@ -6,8 +6,8 @@ from helpers.checkout import Checkout, tiny_config
 
 pytestmark = pytest.mark.slow
 OFF = {
-    "opinions": ({"images": 8, "steps": 2}, {"opinions", "opinions_table"}),
-    "corruptions": ({"images": 8}, {"corrupt", "corruptions", "corruptions_table"}),
+    "other_attacks": ({"images": 8, "steps": 2}, {"other_attacks"}),
+    "corruptions": ({"images": 8}, {"corrupt", "corruptions"}),
 }
 
 
@@ -24,7 +24,7 @@ def rules(planned):
 
 def test_costs_are_measured_always_and_the_rest_only_if_asked_for(checkout):
     planned = rules(checkout.planned())
-    assert {"costs", "gather", "costs_table"} < planned
+    assert {"costs", "gather", "table"} < planned
     assert not planned & {rule for _, wanted in OFF.values() for rule in wanted}
 
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from advprune.base import imports
-from advprune.plan.config import known_methods
+from advprune.plan.methods import known_methods
 
-SCRIPTS = sorted(p.name for p in imports.SCRIPTS.glob("*.py"))
+SCRIPTS = sorted(p.stem for p in imports.SCRIPTS.glob("*.py"))
 
 
 def really_imported(script, *methods):
@@ -16,7 +16,7 @@ def really_imported(script, *methods):
     lines = [
         "import importlib, sys",
         f"sys.path.insert(0, {str(imports.SCRIPTS)!r})",
-        f"importlib.import_module({script.removesuffix('.py')!r})",
+        f"importlib.import_module({script!r})",
         *(f"importlib.import_module('advprune.methods.{key}')" for key in methods),
         "for name, module in sorted(sys.modules.items()):",
         "    if name.split('.')[0] == 'advprune': print(module.__file__)",
@@ -29,13 +29,13 @@ def really_imported(script, *methods):
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_closure_is_what_a_script_imports(script):
-    static = {str(path) for path in imports.code_files(f"scripts/{script}")}
+    static = {str(path) for path in imports.code_files(script)}
     assert static == really_imported(script)
 
 
 def test_a_method_adds_its_own_module_and_no_other_method():
     for key in known_methods():
-        files = imports.code_files("scripts/prune.py", imports.method_module(key))
+        files = imports.code_files("prune", f"methods.{key}")
         methods = {path.stem for path in files if path.parent.name == "methods"}
         others = set(known_methods()) - {key}
         assert key in methods and not methods & others, f"{key} pulls in {methods & others}"
@@ -43,25 +43,65 @@ def test_a_method_adds_its_own_module_and_no_other_method():
 
 def test_a_methods_closure_is_what_it_imports():
     key = "hydra"
-    static = imports.code_files("scripts/prune.py", imports.method_module(key))
-    assert {str(path) for path in static} == really_imported("prune.py", key)
+    static = imports.code_files("prune", f"methods.{key}")
+    assert {str(path) for path in static} == really_imported("prune", key)
 
 
-@pytest.mark.parametrize("script", ["leaderboard.py", "curves.py", "evaluate.py", "collect.py"])
+@pytest.mark.parametrize("script", ["leaderboard", "curves", "evaluate", "gather"])
 def test_the_report_step_runs_without_torch(script):
     code = (
-        f"import sys; sys.path.insert(0, {str(imports.SCRIPTS)!r}); import {script[:-3]};"
+        f"import sys; sys.path.insert(0, {str(imports.SCRIPTS)!r}); import {script};"
         " sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_digest_sees_content_and_not_time(tmp_path):
-    one, two = tmp_path / "a.py", tmp_path / "b.py"
-    one.write_text("x = 1\n")
-    two.write_text("y = 1\n")
-    before = imports.digest([one, two])
-    two.touch()
-    assert imports.digest([one, two]) == before
-    two.write_text("y = 2\n")
-    assert imports.digest([one, two]) != before
+TEXT = '''"""What it is."""
+
+import os
+
+
+def add(a, b):
+    """Sum of both."""
+    return a + b  # at once
+'''
+
+
+def digest(folder, text, name="module.py"):
+    path = folder / str(abs(hash(text))) / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return imports.digest(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("What it is", "What it was"),
+        ("Sum of both", "Sum"),
+        ("  # at once", ""),
+        ("import os\n\n\n", "import os\n\n"),
+        ("(a, b)", "(a,\n        b)"),
+    ],
+)
+def test_a_digest_does_not_see_text_and_layout(tmp_path, old, new):
+    assert old in TEXT
+    assert digest(tmp_path, TEXT) == digest(tmp_path, TEXT.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(("old", "new"), [("a + b", "a - b"), ("os", "re"), ("a, b", "b, a")])
+def test_a_digest_sees_what_is_done(tmp_path, old, new):
+    assert digest(tmp_path, TEXT) != digest(tmp_path, TEXT.replace(old, new, 1))
+
+
+def test_a_template_counts_by_its_bytes(tmp_path):
+    assert digest(tmp_path, "a {}", "page.css") != digest(tmp_path, "a  {}", "page.css")
+    assert {"advprune/report/page.css", "advprune/report/page.html.j2"} <= set(
+        imports.code("leaderboard")
+    )
+
+
+def test_attacks_do_not_rest_on_training():
+    for script in ("autoattack", "hofmn", "hofmn_tune", "reliability", "costs", "corruptions"):
+        behind = {path.split("/")[1] for path in imports.code(script) if "/" in path}
+        assert not behind & {"training", "methods", "pruning"}, script

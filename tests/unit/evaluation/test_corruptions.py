@@ -10,7 +10,7 @@ from advprune.base.errors import UserError
 from advprune.data import imagenet_c
 from advprune.data.imagenet_c import SEVERITIES, corrupted, names
 from advprune.evaluation.corruptions import load, measure, save
-from advprune.plan.protocol import CORRUPTIONS
+from advprune.plan.verdicts import CORRUPTIONS
 from advprune.report.corruptions import means
 
 EVERY = [name for family in CORRUPTIONS for name in names(family)]

@@ -16,7 +16,7 @@ from helpers.checkout import ROOT
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]
 # what is imported under another name than it is installed
-INDIRECT = {"opinions": {"numba"}}  # for an attack of foolbox, which does not ask for it
+INDIRECT = {"other_attacks": {"numba"}}  # for an attack of foolbox, which does not ask for it
 PACKAGE = {"sklearn": "scikit-learn", "yaml": "PyYAML", "jinja2": "Jinja2"}
 PACKAGE |= {"cv2": "opencv-python", "imagecorruptions": "imagecorruptions-imaug"}
 # The library with windows, which needs the system's libGL, and the one without. The requirements,
@@ -38,15 +38,15 @@ def rules():
     for path in sorted((ROOT / "rules").glob("*.smk")):
         for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             environment = re.findall(r"conda:\n\s+environment\(\"(\w+)\"\)", body)
-            yield body.split(":", 1)[0], environment, re.search(r'script\("(\S+)"\)', body)[1]
+            yield body.split(":", 1)[0], environment, re.search(r'run\w*\("(\w+)"\)', body)[1]
 
 
 def third_party(script):
-    """Packages that a script imports, by itself, through the library or through a method."""
-    files = {ROOT / "scripts" / script, *imports.code_files(f"scripts/{script}")}
-    if script in ("prune.py", "finetune.py"):
-        for module in (ROOT / "scripts/advprune/methods").glob("*.py"):
-            files |= {module, *imports.code_files(str(module.relative_to(ROOT)))}
+    """Packages that a script imports, itself, through the library or through what it is named."""
+    by_name = {"pretrain": ("training.objectives",)}
+    by_name |= dict.fromkeys(("prune", "finetune"), ("training.objectives", "methods"))
+    modules = [f"{p}.{m}" for p in by_name.get(script, ()) for m in imports.modules_in(p)]
+    files = {imports.SCRIPTS / f"{script}.py", *imports.code_files(script, *modules)}
     names = set()
     for node in (n for f in files for n in ast.walk(ast.parse(f.read_text()))):
         if isinstance(node, ast.Import):

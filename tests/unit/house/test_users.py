@@ -10,40 +10,38 @@ import pytest
 from advprune.base import imports
 
 FILES = {"base", "jobs"}
-NETS = FILES | {"data", "models"}
-TRAINING = NETS | {"plan", "training"}
+TORCH = FILES | {"data", "models", "plan"}
+TRAINING = TORCH | {"training"}
 PRUNING = TRAINING | {"methods", "pruning"}
-ATTACK = TRAINING | {"attacks", "compact"}
+ATTACK = TORCH | {"attacks", "compact"}
 TABLE = FILES | {"attacks", "evaluation", "report"}
 
 FOLDERS = {
-    "dataset": FILES | {"data"},
-    "corrupt": TRAINING | {"evaluation"},
-    "external": NETS,
+    "dataset": FILES | {"data", "plan"},
+    "corrupt": TORCH | {"evaluation"},
+    "external": TORCH,
     "pretrain": TRAINING,
     "prune": PRUNING,
     "finetune": PRUNING,
-    "audit": NETS | {"evaluation", "pruning"},
-    "run_autoattack": ATTACK,
-    "tune_hofmn": ATTACK,
-    "run_hofmn": ATTACK,
-    "doubts": ATTACK | {"evaluation"},
-    "opinions": ATTACK,
-    "corruptions": TRAINING | {"compact", "evaluation"},
-    "costs": TRAINING | {"compact", "evaluation"},
-    "evaluate": FILES | {"attacks", "data", "evaluation", "models", "plan"},
-    "collect": FILES,
+    "audit": TORCH | {"evaluation", "pruning"},
+    "autoattack": ATTACK,
+    "hofmn_tune": ATTACK,
+    "hofmn": ATTACK,
+    "reliability": ATTACK | {"evaluation"},
+    "other_attacks": ATTACK,
+    "corruptions": TORCH | {"compact", "evaluation"},
+    "costs": TORCH | {"compact", "evaluation"},
+    "evaluate": FILES | {"attacks", "evaluation", "plan"},
+    "gather": FILES,
+    "table": TABLE | {"plan"},
     "curves": FILES | {"report"},
     "compare": TABLE,
-    "leaderboard": TABLE,
-    "corruptions_table": TABLE,
-    "costs_table": TABLE,
-    "opinions_table": TABLE,
-    "thin_ice": TABLE | {"data", "models", "plan"},
+    "leaderboard": TABLE | {"plan"},
+    "thin_ice": TABLE | {"plan"},
     # run by hand
     "catalogue": FILES | {"report"},
     "verify": TABLE | {"plan"},
-    "bench": TRAINING - {"plan"} | {"attacks", "bench", "compact", "pruning"},
+    "bench": TRAINING | {"attacks", "bench", "compact", "pruning"},
 }
 SCRIPTS = sorted(path.stem for path in imports.SCRIPTS.glob("*.py"))
 
@@ -51,7 +49,7 @@ SCRIPTS = sorted(path.stem for path in imports.SCRIPTS.glob("*.py"))
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_uses_the_folders_of_the_table(script):
     library = imports.SCRIPTS / imports.PACKAGE
-    files = [p.relative_to(library).parts for p in imports.code_files(f"scripts/{script}.py")]
+    files = [p.relative_to(library).parts for p in imports.code_files(script)]
     assert {parts[0] for parts in files if len(parts) > 1} == FOLDERS[script]
 
 

@@ -10,9 +10,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from advprune.methods import awt, base
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
-from advprune.training.objectives import pgd
-from advprune.training.recipes import Recipe
+from advprune.training.inner import pgd
 from helpers.methods import task_for
 from helpers.small import blobs
 from helpers.training import THREAT, KillAt, KilledError

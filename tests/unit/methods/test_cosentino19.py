@@ -8,8 +8,8 @@ import torch
 
 from advprune.methods import base
 from advprune.methods.cosentino19 import layer_rates
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
-from advprune.training.recipes import Recipe
 from helpers.methods import task_for
 
 SIZES = {"a": 6000, "b": 3000, "out": 1000}

@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from advprune.methods import base, deadwooding
 from advprune.methods.base import Task
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.training.distill import Distilled, kd_loss
 from advprune.training.loop import Loop
-from advprune.training.recipes import Recipe
 from helpers.methods import task_for
 from helpers.small import blobs
 

@@ -8,10 +8,10 @@ import torch
 from advprune.methods import base
 from advprune.methods.base import Task
 from advprune.models.registry import build
-from advprune.plan.config import known_methods, load_method
+from advprune.plan.methods import known_methods, load_method
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
-from advprune.training.objectives import make
-from advprune.training.recipes import Recipe
+from advprune.training.objective import make
 from helpers.methods import task_for
 from helpers.small import SMALL, blobs
 from helpers.training import THREAT, trainer

@@ -7,7 +7,7 @@ import torch
 
 from advprune.methods import base
 from advprune.methods import flyingbird_plus as plus
-from advprune.plan.config import load_method
+from advprune.plan.methods import load_method
 from advprune.pruning import dropgrow as dg
 from advprune.pruning import masks as mk
 from advprune.training.loop import Loop

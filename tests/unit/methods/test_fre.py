@@ -9,11 +9,11 @@ import torch
 
 from advprune.methods import base
 from advprune.methods.fre import RobustnessEstimation
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.saliency import filter_sums
 from advprune.training.loop import Hook
-from advprune.training.objectives import make
-from advprune.training.recipes import Recipe
+from advprune.training.objective import make
 from helpers.methods import task_for
 from helpers.training import THREAT, trainer
 

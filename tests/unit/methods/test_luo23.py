@@ -8,11 +8,11 @@ import torch
 
 from advprune.methods import base, luo23
 from advprune.models.registry import NetSpec, build
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.saliency import feature_maps, gated
 from advprune.training.channel_noise import MixedNoise
 from advprune.training.loop import Hook
-from advprune.training.recipes import Recipe
 from helpers.methods import task_for
 from helpers.small import blobs
 from helpers.training import THREAT

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from advprune.methods import base, mad
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
-from advprune.training.objectives import pgd
+from advprune.training.inner import pgd
 from helpers.methods import task_for
 from helpers.small import blobs
 from helpers.training import THREAT

@@ -13,7 +13,7 @@ from advprune.pruning import masks as mk
 from advprune.pruning.saliency import attacked_batches
 from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
-from advprune.training.objectives import Natural
+from advprune.training.objectives.natural import Natural
 from helpers.methods import task_for
 from helpers.training import KilledError
 from helpers.watching import Kill, watch

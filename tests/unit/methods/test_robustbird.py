@@ -9,9 +9,9 @@ import torch
 
 from advprune.methods import base
 from advprune.methods.robustbird import EarlyBird, threshold
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.training.loop import Loop
-from advprune.training.recipes import Recipe
 from helpers.methods import task_for
 from helpers.training import KilledError
 

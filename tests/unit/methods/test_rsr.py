@@ -8,10 +8,10 @@ from torch import nn
 
 from advprune.methods import base, rsr
 from advprune.methods.base import Task
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.training.loop import Loop
-from advprune.training.objectives import make
-from advprune.training.recipes import Recipe
+from advprune.training.objective import make
 from helpers.methods import task_for
 from helpers.small import blobs
 from helpers.training import THREAT

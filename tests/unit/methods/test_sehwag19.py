@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from advprune.methods import base
-from advprune.plan.config import load_method
+from advprune.plan.methods import load_method
 from advprune.pruning import masks as mk
 from advprune.pruning.sparse import KeepMasked, scaled_scores
 from advprune.training.loop import Hook, Trainer

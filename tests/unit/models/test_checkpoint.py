@@ -10,13 +10,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from advprune.base import provenance as origin
 from advprune.base.errors import UserError
 from advprune.data.tensorfile import load_tensors, save_tensors
 from advprune.models.checkpoint import (
     is_finite,
     load_checkpoint,
-    provenance,
     save_checkpoint,
     sha256,
 )
@@ -170,35 +168,3 @@ def test_only_the_plain_net_of_the_description_is_saved(net, masks, tmp_path):
     with pytest.raises(ValueError, match=r"missing 1 tensor.*fc\.weight"):
         save_checkpoint(path, net, SPEC)
     assert not list(tmp_path.iterdir())
-
-
-def test_provenance_tells_what_ran_and_lets_the_caller_add(monkeypatch):
-    card = provenance(seed=3, device="cuda:0")
-    assert card["seed"] == 3
-    assert card["device"] == "cuda:0"
-    assert card["torch"] == torch.__version__
-    assert card["threads"] == torch.get_num_threads()
-    assert 50 < card["peak_memory_mib"] < 2**16
-    assert json.loads(json.dumps(card)) == card
-    monkeypatch.setenv("PATH", "")
-    assert (provenance()["commit"], provenance()["dirty"]) == (None, None)
-
-
-def test_provenance_sees_commits_and_changes(tmp_path, monkeypatch):
-    def git(*words: str) -> str:
-        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-        command = ["git", "-C", str(tmp_path), *who, *words]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return done.stdout.strip()
-
-    if not shutil.which("git"):
-        pytest.skip("needs git")
-    monkeypatch.setattr(origin, "__file__", str(tmp_path / "cards.py"))
-    assert (provenance()["commit"], provenance()["dirty"]) == (None, None)
-    (tmp_path / "cards.py").write_text("")
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "one")
-    assert (provenance()["commit"], provenance()["dirty"]) == (git("rev-parse", "HEAD"), False)
-    (tmp_path / "cards.py").write_text("changed")
-    assert provenance()["dirty"] is True

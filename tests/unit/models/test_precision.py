@@ -10,11 +10,13 @@ from advprune.attacks.boundary import misclassified
 from advprune.attacks.fmn import fmn, fmn_in_batches
 from advprune.attacks.hofmn import tune
 from advprune.base.errors import UserError
+from advprune.base.record import to_json
 from advprune.compact.convert import for_attacks
 from advprune.models.precision import arithmetic, lower, lowered
 from advprune.models.registry import NetSpec, build
 from advprune.plan.config import load_config
 from advprune.plan.protocol import Protocol
+from advprune.plan.verdicts import Verdicts
 from evaluate import searched
 from helpers.attacked_nets import digits_case
 from helpers.checkout import tiny_config
@@ -156,19 +158,17 @@ def test_tuning_searches_in_the_precision_of_the_attack():
 
 def test_the_switch_is_in_the_settings_only_where_it_is_used():
     config = tiny_config()
-    config["evaluation"]["opinions"] = {"images": 1, "steps": 1}
-    names = ("autoattack", "hofmn", "opinions")
+    model = next(iter(Protocol(load_config(config)).models))
 
     def settings(**switch):
         evaluation = config["evaluation"] | switch
-        protocol = Protocol(load_config(config | {"evaluation": evaluation}))
-        return {name: protocol.attack_spec("digits", name) for name in names}
+        return Verdicts(Protocol(load_config(config | {"evaluation": evaluation}))).evaluate(model)
 
     plain = settings()
     assert plain == settings(search_precision="fp32")
-    assert all("precision" not in entry for entry in plain.values())
+    assert "precision" not in to_json(plain)
     low = settings(search_precision="bf16")
-    assert [entry.get("precision") for entry in low.values()] == ["bf16", "bf16", None]
+    assert {low.autoattack.precision, low.hofmn.precision, low.hofmn_tune.precision} == {"bf16"}
     assert searched(plain) == []
     assert searched(low) == ["searched in bf16, adversarials checked in float32"]
     with pytest.raises(UserError, match="search_precision"):

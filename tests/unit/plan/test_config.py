@@ -2,13 +2,17 @@
 
 import copy
 import math
+from dataclasses import replace
 
 import pytest
 import yaml
 
 from advprune.base.errors import UserError
-from advprune.plan.config import ROOT, check, fraction, known_methods, load_config, load_method
+from advprune.plan.config import ROOT, check, fraction, load_config
+from advprune.plan.methods import known_methods, load_method
 from advprune.plan.protocol import Protocol
+from advprune.plan.specs import ReliabilitySpec
+from advprune.plan.verdicts import Verdicts
 
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
 
@@ -129,7 +133,7 @@ def test_the_published_budget_gives_every_method_its_authors_recipe():
     names = {protocol.pretrain_name("digits", "resnet18", k) for k in ("dense", "radmm", "hydra")}
     assert len(names) == 3
     hydra = next(m for m in protocol.models if m.method == "hydra")
-    assert protocol.prune_spec(hydra, 0)["recipes"]["prune"]["epochs"] == 20
+    assert protocol.prune(hydra).recipes["prune"].epochs == 20
 
 
 def specs(config):
@@ -137,8 +141,8 @@ def specs(config):
     protocol = Protocol(load_config(config))
     found = {}
     for m in protocol.models:
-        found["prune", m] = protocol.prune_spec(m, m.seed)
-        found["finetune", m] = protocol.finetune_spec(m, m.seed)
+        found["prune", m] = protocol.prune(m)
+        found["finetune", m] = protocol.finetune(m)
         found["pretrain", m.method] = protocol.pretrain_name(m.dataset, m.arch, m.method)
     return found
 
@@ -160,7 +164,7 @@ def test_a_phase_changes_only_the_jobs_that_have_it():
 def test_shards_cover_the_test_images():
     config = changed("evaluation.autoattack.shard", 50)
     config["datasets"]["digits"]["limits"]["test"] = 128
-    assert Protocol(load_config(config)).shards("digits", "autoattack") == 3
+    assert Verdicts(Protocol(load_config(config))).shards("digits", "autoattack") == 3
 
 
 def test_a_teacher_is_a_pretrained_net():
@@ -171,18 +175,35 @@ def test_a_teacher_is_a_pretrained_net():
         check(method | {"recipes": recipes}, "method", "hydra")
 
 
-def test_doubts_repeat_the_attacks_as_they_were_and_have_a_sample_by_default():
+def test_reliability_jobs_repeat_the_attacks_as_they_were_and_have_a_sample_by_default():
     protocol = Protocol(load_config(copy.deepcopy(DEMO)))
-    expected = {"eps": "1/5", "batch": 100, "version": "standard", "fmn_steps": 100}
-    assert protocol.doubts_spec("digits") == expected | {"images": 100, "steps": 100}
-    protocol = Protocol(load_config(changed("evaluation.doubts", {"images": 7})))
-    assert protocol.doubts_spec("digits") == expected | {"images": 7, "steps": 100}
+    model = protocol.models[0]
+    expected = ReliabilitySpec(0, 0.2, 100, 100, batch=100, version="standard", fmn_steps=100)
+    assert Verdicts(protocol).reliability(model) == expected
+    protocol = Protocol(load_config(changed("evaluation.reliability", {"images": 7})))
+    assert Verdicts(protocol).reliability(model) == replace(expected, images=7)
 
 
 def test_the_dense_net_of_a_model_has_its_seed():
     protocol = Protocol(load_config(changed("seeds", [0, 1])))
     for model in protocol.models:
-        dense = protocol.dense(model)
+        dense = protocol.grid.dense(model)
         assert (dense.method, dense.structure, dense.seed) == ("dense", "none", model.seed)
     without = Protocol(load_config(changed("grid.0.methods", ["lwm"])))
-    assert without.dense(without.models[0]) is None
+    assert without.grid.dense(without.models[0]) is None
+
+
+def test_a_model_is_found_with_its_seed_and_no_other():
+    protocol = Protocol(load_config(changed("seeds", [0, 1])))
+    found = protocol.grid.find("digits", "resnet18", "dense", "none-0", 1)
+    assert found.seed == 1 and protocol.prune(found).seed == 1
+    with pytest.raises(UserError, match="seed 2 is not in the grid"):
+        protocol.grid.find("digits", "resnet18", "dense", "none-0", 2)
+
+
+def test_an_unknown_objective_is_refused_in_the_plan(monkeypatch):
+    method = load_method("hydra")
+    method["objectives"]["prune"] = {"name": "trade"}
+    monkeypatch.setattr("advprune.plan.methods.load_method", lambda key: method)
+    with pytest.raises(UserError, match=r"unknown objective 'trade' .known: fgsm, mart,"):
+        Protocol(load_config(DEMO))

@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from advprune.plan.config import known_methods, load_config, load_method
-from advprune.plan.protocol import STRUCTURED, Protocol
+from advprune.plan.config import load_config
+from advprune.plan.grid import STRUCTURED
+from advprune.plan.methods import known_methods, load_method
+from advprune.plan.protocol import Protocol
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advprune.models.registry import NetSpec, build
+from advprune.plan.specs import Recipe
 from advprune.pruning import dropgrow as dg
 from advprune.pruning import masks as mk
-from advprune.training.objectives import make
-from advprune.training.recipes import Recipe
+from advprune.training.objective import make
 from helpers.training import THREAT, trainer
 
 FULL_RESNET = NetSpec("resnet18", 64, 10, 3, 32, (0.5,) * 3, (0.2,) * 3)

@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 
+from advprune.plan.specs import Recipe
 from advprune.pruning.schedules import SHAPES, sparsities, split
-from advprune.training.recipes import Recipe
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from advprune.plan.specs import Recipe, Threat
 from advprune.pruning import masks as mk
 from advprune.pruning.sparse import Admm, ScoreMask, attach_scores, fold_scores, scaled_scores
 from advprune.training.loop import Loop
-from advprune.training.objectives import Threat, make
-from advprune.training.recipes import Recipe
+from advprune.training.objective import make
 
 
 def test_the_gradient_of_a_score_is_sign_times_weight_times_upstream(rng):

@@ -10,7 +10,7 @@ from advprune.data.batches import batches
 from advprune.pruning import masks as mk
 from advprune.pruning.tickets import by_rate, by_rounds, measure_statistics, search
 from advprune.training.loop import Hook
-from advprune.training.objectives import make
+from advprune.training.objective import make
 from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer
 
 

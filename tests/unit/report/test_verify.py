@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from advprune.base.files import write_json
-from advprune.base.provenance import origin, sha256
+from advprune.base.provenance import provenance, sha256
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
 from advprune.report import paired, tables
@@ -142,6 +142,6 @@ def test_the_script_says_so_and_fails(tree):
 
 
 def test_a_process_can_tell_where_a_file_comes_from():
-    found = origin("numpy")
+    found = provenance("numpy")
     assert json.loads(json.dumps(found)) == found
     assert {"commit", "dirty", "python", "numpy", "time", "peak_memory_mib"} <= found.keys()

@@ -8,7 +8,6 @@ import torch
 from torch.nn import functional as F
 
 from advprune.models.registry import NetSpec, build
-from advprune.training import objectives
 from advprune.training.distill import (
     Bottleneck,
     Distilled,
@@ -18,6 +17,7 @@ from advprune.training.distill import (
     nhsic,
     normalised,
 )
+from advprune.training.objective import make
 from helpers.small import SMALL, blobs
 from helpers.training import THREAT
 
@@ -78,7 +78,7 @@ def test_labels_enter_with_their_weight(net, rng):
     both = Distilled(other, 4, weight=0.3, labels=0.7).loss(net, x, y, rng)
     assert (both - only).item() == pytest.approx(0.7 * F.cross_entropy(net(x), y).item(), rel=1e-4)
     clean = Distilled(other, 4, weight=0.0, labels=1.0).loss(net, x, y, rng)
-    natural = objectives.make({"name": "natural"}, THREAT).loss(net, x, y, rng)
+    natural = make({"name": "natural"}, THREAT).loss(net, x, y, rng)
     assert clean.item() == pytest.approx(natural.item())
 
 
@@ -149,7 +149,7 @@ def test_hidden_layers_are_those_of_the_authors(arch, size, count):
 def test_the_bottleneck_adds_its_two_sums(net, rng):
     x, y = batch()
     net.eval()
-    base = objectives.make({"name": "natural"}, THREAT)
+    base = make({"name": "natural"}, THREAT)
     with hidden(net) as layers:
         plain = base.loss(net, x, y, rng)
     classes = F.one_hot(y).double()

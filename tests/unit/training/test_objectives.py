@@ -4,7 +4,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from advprune.base.errors import UserError
-from advprune.training.objectives import Mart, Threat, Trades, make, pgd
+from advprune.plan.specs import Threat
+from advprune.training.inner import pgd
+from advprune.training.objective import make
+from advprune.training.objectives.mart import Mart
+from advprune.training.objectives.trades import Trades
 
 THREAT = Threat(eps=0.1, step=0.04, steps=4)
 

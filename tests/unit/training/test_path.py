@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from advprune.base import imports
 from advprune.data.batches import Augment
+from advprune.plan.specs import Recipe, Threat
 from advprune.training.loop import Trainer
-from advprune.training.objectives import OBJECTIVES, Threat
-from advprune.training.recipes import Recipe
+from advprune.training.objective import make
 from helpers.small import blobs
 
 # Operators for whose result the host would have to wait for a GPU.
@@ -42,12 +43,12 @@ def watched(net, folder, name, images):
     )
     recipe = Recipe(epochs=1, batch=8, lr=0.01)
     with Watch() as watch:
-        trainer.fit(net, OBJECTIVES[name](trainer.threat), recipe, "phase")
+        trainer.fit(net, make({"name": name}, trainer.threat), recipe, "phase")
     return watch
 
 
 # MART reads the label's probability by a mask, which waits once a step.
-@pytest.mark.parametrize("name", sorted(OBJECTIVES.keys() - {"mart"}))
+@pytest.mark.parametrize("name", sorted({*imports.modules_in("training.objectives")} - {"mart"}))
 def test_more_steps_are_no_more_waiting(net, tmp_path, name):
     few, many = (watched(net, tmp_path / str(n), name, n) for n in (16, 48))
     waiting = [sum(watch.seen[op] for op in WAITING) for watch in (few, many)]

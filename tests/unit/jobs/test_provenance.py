@@ -1,0 +1,43 @@
+"""What a card says of the process that wrote it."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+import torch
+
+from advprune.base import provenance
+from advprune.jobs.provenance import of_job
+
+
+def test_provenance_tells_what_ran_and_lets_the_caller_add(monkeypatch):
+    card = of_job(seed=3, device="cuda:0")
+    assert card["seed"] == 3
+    assert card["device"] == "cuda:0"
+    assert card["torch"] == torch.__version__
+    assert card["threads"] == torch.get_num_threads()
+    assert 50 < card["peak_memory_mib"] < 2**16
+    assert json.loads(json.dumps(card)) == card
+    monkeypatch.setenv("PATH", "")
+    assert (of_job()["commit"], of_job()["dirty"]) == (None, None)
+
+
+def test_provenance_sees_commits_and_changes(tmp_path, monkeypatch):
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        command = ["git", "-C", str(tmp_path), *who, *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    if not shutil.which("git"):
+        pytest.skip("needs git")
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "cards.py"))
+    assert (of_job()["commit"], of_job()["dirty"]) == (None, None)
+    (tmp_path / "cards.py").write_text("")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "one")
+    assert (of_job()["commit"], of_job()["dirty"]) == (git("rev-parse", "HEAD"), False)
+    (tmp_path / "cards.py").write_text("changed")
+    assert of_job()["dirty"] is True
