@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from advprune import closure
-from advprune.config import known_methods
+from checkout import shipped_methods, tracked
 
-SCRIPTS = sorted(p.name for p in closure.SCRIPTS.glob("*.py"))
+SCRIPTS = [p.name for p in tracked("scripts") if p.parent == closure.SCRIPTS]
 
 
 def really_imported(script, *methods):
@@ -24,7 +24,7 @@ def really_imported(script, *methods):
     out = subprocess.run(
         [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
     )
-    return set(out.stdout.split())
+    return set(out.stdout.splitlines())
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -34,10 +34,10 @@ def test_the_closure_is_what_a_script_imports(script):
 
 
 def test_a_method_adds_its_own_module_and_no_other_method():
-    for key in known_methods():
+    for key in shipped_methods():
         files = closure.code_files("scripts/prune.py", closure.method_module(key))
         methods = {path.stem for path in files if path.parent.name == "methods"}
-        others = set(known_methods()) - {key}
+        others = set(shipped_methods()) - {key}
         assert key in methods and not methods & others, f"{key} pulls in {methods & others}"
 
 

@@ -6,10 +6,12 @@ import math
 import pytest
 import yaml
 
-from advprune.config import ROOT, check, fraction, known_methods, load_config, load_method
+from advprune.config import ROOT, check, fraction, load_config, load_method
 from advprune.errors import UserError
 from advprune.protocol import Protocol
+from checkout import shipped_methods, tracked
 
+GRIDS = [p for p in tracked("config") if p.parent.name == "config" and p.suffix == ".yaml"]
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
 
 
@@ -90,12 +92,12 @@ def test_a_bad_configuration_is_one_clear_line(path, value, message):
     assert message in text and "\n" not in text and text.startswith(("config", "unknown"))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")))
+@pytest.mark.parametrize("path", GRIDS)
 def test_the_shipped_configurations_are_valid(path):
     assert Protocol(load_config(yaml.safe_load(path.read_text()))).models
 
 
-@pytest.mark.parametrize("key", known_methods())
+@pytest.mark.parametrize("key", shipped_methods())
 def test_the_shipped_methods_are_valid_and_complete(key):
     entry = load_method(key)
     assert (ROOT / "scripts" / "advprune" / "methods" / f"{key}.py").is_file()

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from advprune import closure
-from checkout import ROOT
+from checkout import ROOT, tracked
 
-FILES = sorted((ROOT / "envs").glob("*.yaml"))
+FILES = tracked("envs")
 NAMES = [path.stem for path in FILES]
 # what is imported under another name than it is installed
 INDIRECT = {"opinions": {"numba"}}  # for an attack of foolbox, which does not ask for it
@@ -35,7 +35,7 @@ def pins(name):
 
 def rules():
     """(rule, its environment, its script)."""
-    for path in sorted((ROOT / "rules").glob("*.smk")):
+    for path in tracked("rules"):
         for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             environment = re.findall(r"conda:\n\s+environment\(\"(\w+)\"\)", body)
             yield body.split(":", 1)[0], environment, re.search(r'script\("(\S+)"\)', body)[1]
@@ -45,7 +45,7 @@ def third_party(script):
     """Packages that a script imports, by itself, through the library or through a method."""
     files = {ROOT / "scripts" / script, *closure.code_files(f"scripts/{script}")}
     if script in ("prune.py", "finetune.py"):
-        for module in (ROOT / "scripts/advprune/methods").glob("*.py"):
+        for module in tracked("scripts/advprune/methods"):
             files |= {module, *closure.code_files(str(module.relative_to(ROOT)))}
     names = set()
     for node in (n for f in files for n in ast.walk(ast.parse(f.read_text()))):

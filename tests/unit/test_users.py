@@ -8,7 +8,7 @@ that makes half of a grid depend on something new does not come about unnoticed.
 import pytest
 
 from advprune import closure
-from advprune.config import known_methods
+from checkout import shipped_methods, tracked
 
 TRAINING = {"pretrain", "prune", "finetune"}
 PRUNING = {"prune", "finetune"}
@@ -96,12 +96,13 @@ METHODS = {
     "rounds": {"lottery", "sehwag19"},
     "saliency": {"fre", "fsrp", "luo23", "mrs", "obd", "rfp", "snip", "taylor"},
     "tickets": {"awt", "cosentino19", "li20", "lottery", "sehwag19", "snip", "wang20"},
-    **{f"methods/{key}": {key} for key in known_methods()},
+    **{f"methods/{key}": {key} for key in shipped_methods()},
 }
 
 LIBRARY = closure.SCRIPTS / closure.PACKAGE
-MODULES = sorted(str(p.relative_to(LIBRARY).with_suffix("")) for p in LIBRARY.rglob("*.py"))
-NAMES = sorted({p.stem for p in closure.SCRIPTS.glob("*.py")} - {"bench"})
+CODE = [p for p in tracked("scripts") if p.suffix == ".py"]
+MODULES = [str(p.relative_to(LIBRARY).with_suffix("")) for p in CODE if LIBRARY in p.parents]
+NAMES = sorted({p.stem for p in CODE if p.parent == closure.SCRIPTS} - {"bench"})
 
 
 def users(files):
@@ -119,7 +120,7 @@ def by_method(by_script):
     shared = by_script["prune"] | by_script["finetune"]
     return {
         key: users(closure.code_files("scripts/prune.py", closure.method_module(key))) - shared
-        for key in known_methods()
+        for key in shipped_methods()
     }
 
 
