@@ -26,9 +26,9 @@ verify: .venv/ready
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# What trains or attacks, as on other processors: docs/provenance.md
+# Tests that compute, as on other processors; CPUS=--first is the oldest of them only.
 test-cpus: .venv/ready
-	$(BIN)/python tests/cpus.py
+	$(BIN)/python tests/cpus.py $(CPUS)
 
 docs: .venv/ready
 	$(BIN)/python scripts/catalogue.py --methods config/methods/*.yaml \
