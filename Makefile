@@ -1,4 +1,4 @@
-# make demo · digits · verify · test · test-slurm · test-conda · bench · docs · lint · clean
+# make demo · digits · verify · test · test-cpus · test-slurm · test-conda · bench · docs · lint · clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -6,7 +6,7 @@ BIN := .venv/bin
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits verify test test-slurm test-conda bench docs lint format clean
+.PHONY: demo digits verify test test-cpus test-slurm test-conda bench docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -25,6 +25,10 @@ verify: .venv/ready
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# Tests that compute, as on other processors; CPUS=--first is the oldest of them only.
+test-cpus: .venv/ready
+	$(BIN)/python tests/helpers/cpus.py $(CPUS)
 
 docs: .venv/ready
 	$(BIN)/python scripts/catalogue.py --methods config/methods/*.yaml \

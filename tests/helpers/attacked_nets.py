@@ -1,11 +1,13 @@
 """Nets for the tests of attacks: linear ones with known distances, and one that learnt digits."""
 
+import copy
 import functools
 
 import torch
 import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from advprune.base.seeds import generator
 
@@ -52,9 +54,12 @@ def linear_case(shape: tuple[int, ...], rivals: int = 1) -> tuple[Linear, Tensor
 
 @functools.cache
 def digits_case() -> tuple[nn.Module, Tensor, Tensor]:
-    """(trained net, test images [497, 1, 8, 8] in [0, 1], labels); about 95 % accurate."""
+    """(trained net, test images [497, 1, 8, 8] in [0, 1], labels); about 95 % accurate.
+
+    Trained in double precision and rounded, so that every processor has the same net.
+    """
     digits = load_digits()
-    x = torch.tensor(digits.images / 16, dtype=torch.float32)[:, None]
+    x = torch.tensor(digits.images / 16)[:, None]
     y = torch.tensor(digits.target)
     rng = generator(0, "digits")
     with torch.random.fork_rng():
@@ -68,14 +73,37 @@ def digits_case() -> tuple[nn.Module, Tensor, Tensor]:
             nn.ReLU(),
             nn.Flatten(),
             nn.Linear(256, 10),
-        )
+        ).double()
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     for _ in range(4):
         for batch in torch.randperm(1300, generator=rng).split(64):
             optimizer.zero_grad()
             F.cross_entropy(net(x[batch]), y[batch]).backward()
             optimizer.step()
-    return net.eval(), x[1300:], y[1300:]
+    return net.eval().float(), x[1300:].float(), y[1300:]
+
+
+def exact_case() -> tuple[nn.Module, Tensor, Tensor]:
+    """The same in multiples of 1/64 and double precision: nothing is rounded in a forward pass.
+
+    The answers are then equal to the bit in batches of any size, on any processor, as long as the
+    images stay multiples of 1/64.
+    """
+    net, x, y = digits_case()
+    first, second = (
+        fuse_conv_bn_eval(copy.deepcopy(net[i]), net[i + 1]).requires_grad_(False) for i in (0, 3)
+    )
+    net = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.Flatten(), copy.deepcopy(net[7]))
+    return coarse(net), x.double(), y
+
+
+def coarse(net: nn.Module) -> nn.Module:
+    """The net in double precision with weights rounded to multiples of 1/64."""
+    net.double()
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight.copy_((64 * weight).round() / 64)
+    return net
 
 
 class Constant(nn.Module):

@@ -1,5 +1,6 @@
 """Working copies of the repository in which tests run the whole workflow on a few digits."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -12,15 +13,46 @@ ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("workflow", "rules", "envs", "config", "scripts")
 
 
+@functools.cache
+def tracked(*folders: str) -> list[Path]:
+    """Files of the repository in these folders.
+
+    A user's own files and results are none of them. Where git does not answer, as in a tarball,
+    there is nothing to tell them by, and all are taken but Python's caches.
+    """
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--", *folders]
+    try:
+        known = subprocess.run(command, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        known = b""
+    paths = [ROOT / os.fsdecode(name) for name in known.split(b"\0") if name]
+    if not paths:
+        found = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+        paths = [path for path in found if "__pycache__" not in path.parts]
+    return sorted(path for path in paths if path.is_file())
+
+
+def shipped_methods() -> list[str]:
+    """Keys of the repository's methods, without one that a user is writing."""
+    return [path.stem for path in tracked("config/methods")]
+
+
 class Checkout:
     """One working copy and the means to run Snakemake in it."""
 
     def __init__(self, folder: Path, config: dict) -> None:
         self.folder = folder
-        for part in PARTS:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        self.take_code()
         self.configure(config)
+
+    def take_code(self) -> None:
+        """Make the copy's code and configuration those of the repository, as at first."""
+        for part in PARTS:
+            shutil.rmtree(self.folder / part, ignore_errors=True)
+        for path in tracked(*PARTS):
+            copy = self.folder / path.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
 
     def configure(self, config: dict) -> None:
         (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
@@ -84,9 +116,8 @@ class Checkout:
 
 def every_method_config() -> dict:
     """The tiny run with every method of the repository, in every structure that it has."""
-    keys = sorted(path.stem for path in (ROOT / "config" / "methods").glob("*.yaml"))
     config = tiny_config()
-    config["grid"][0]["methods"] = keys
+    config["grid"][0]["methods"] = shipped_methods()
     return config
 
 

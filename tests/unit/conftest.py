@@ -1,5 +1,7 @@
 """Fixtures of the unit tests."""
 
+import os
+
 import pytest
 import torch
 
@@ -8,8 +10,9 @@ from helpers.small import SMALL
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
+def _threads():
+    """One, unless `make test-cpus` asks for more."""
+    torch.set_num_threads(int(os.environ.get("ADVPRUNE_THREADS", "1")))
 
 
 @pytest.fixture

@@ -11,20 +11,27 @@ import yaml
 
 from advprune.plan.config import load_config
 from advprune.plan.protocol import Protocol
-from helpers.checkout import ROOT, Checkout, tiny_config
+from helpers.checkout import ROOT, Checkout, tiny_config, tracked
 
 
-def snakemake(*arguments, folder=ROOT):
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    environment = os.environ | {"COLUMNS": "200"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+@pytest.fixture
+def snakemake(tmp_path):
+    """Function that runs Snakemake with the repository's own configurations, and no results."""
+    folder = Checkout(tmp_path / "repo", {}).folder
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        environment = os.environ | {"COLUMNS": "200"}
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+    return run
 
 
 @pytest.mark.slow
-def test_the_papers_grid_plans_in_a_minute():
+def test_the_papers_grid_plans_in_a_minute(snakemake):
     """Of CPU time, because tests run beside it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = snakemake("-n", "--quiet", "--nolock")
+    done = snakemake("-n", "--quiet")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
     models = len(
@@ -35,16 +42,16 @@ def test_the_papers_grid_plans_in_a_minute():
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 60
 
 
-def test_a_full_size_grid_on_a_cpu_is_warned_of():
+def test_a_full_size_grid_on_a_cpu_is_warned_of(snakemake):
     data = "results/paper/cifar10/data.safetensors"  # planning all would take a minute
-    done = snakemake("-n", "--nolock", data, "--config", "device=cpu")
+    done = snakemake("-n", data, "--config", "device=cpu")
     assert "warning: nets of full size on a CPU" in done.stderr
 
 
 @pytest.mark.parametrize(("device", "gpu", "minutes"), [("auto", 1, 480), ("cpu", 0, 1440)])
-def test_jobs_on_slurm_ask_for_a_gpu_unless_the_cluster_has_none(device, gpu, minutes):
+def test_jobs_on_slurm_ask_for_a_gpu_unless_the_cluster_has_none(snakemake, device, gpu, minutes):
     profile = ("--workflow-profile", "workflow/profiles/slurm", "--config", f"device={device}")
-    done = snakemake("-n", "--nolock", "--configfile", "config/demo.yaml", *profile)
+    done = snakemake("-n", "--configfile", "config/demo.yaml", *profile)
     assert done.returncode == 0, done.stderr  # the groups are valid, among others
     assert "demo: 10 models on the cluster" in done.stderr
     finetuning = re.search(r"rule finetune:.*?resources: ([^\n]*)", done.stdout + done.stderr, re.S)
@@ -74,7 +81,7 @@ def test_missing_data_is_one_line_that_names_data_root(tmp_path):
 
 
 def rule_bodies():
-    for path in sorted((ROOT / "rules").glob("*.smk")):
+    for path in tracked("rules"):
         for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             yield body.split(":", 1)[0], body
 

@@ -43,10 +43,7 @@ def pretended(tmp_path_factory):
 def checkout(pretended):
     """The checkout itself, put back afterwards: its code and configuration, not its results."""
     yield pretended
-    for part in ("scripts", "envs", "config", "workflow", "rules"):
-        shutil.rmtree(pretended.folder / part)
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / part, pretended.folder / part, ignore=ignored)
+    pretended.take_code()
     pretended.configure(tiny_config())
 
 

@@ -95,9 +95,15 @@ def test_boundary_that_newton_steps_never_cross():
 
 
 def test_the_last_step_is_looked_at():
-    net, x, y = digits_case()
-    found = fmn(net, x, y, steps=1, config=FmnConfig(step_size=1.0))
-    assert (found.found & (found.distance > 0)).any()
+    class Steeper(nn.Module):
+        """The logit difference 1 - 2 x² falls ever faster: one estimate lands well beyond 0."""
+
+        def forward(self, x):
+            return torch.cat([1 - 2 * x.square(), 0 * x], 1)
+
+    x, y = torch.tensor([[0.5]]), torch.tensor([0])
+    found = fmn(Steeper(), x, y, steps=1, config=FmnConfig(step_size=1.0))
+    assert found.distance.tolist() == [0.25]  # a half, by a slope of 2
 
 
 def test_eps_shrinks_inside_and_grows_outside():

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from advprune.base import imports
-from helpers.checkout import ROOT
+from helpers.checkout import ROOT, tracked
 
-FILES = sorted((ROOT / "envs").glob("*.yaml"))
+FILES = tracked("envs")
 NAMES = [path.stem for path in FILES]
 # what is imported under another name than it is installed
 INDIRECT = {"other_attacks": {"numba"}}  # for an attack of foolbox, which does not ask for it
@@ -35,7 +35,7 @@ def pins(name):
 
 def rules():
     """(rule, its environment, its script)."""
-    for path in sorted((ROOT / "rules").glob("*.smk")):
+    for path in tracked("rules"):
         for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
             environment = re.findall(r"conda:\n\s+environment\(\"(\w+)\"\)", body)
             yield body.split(":", 1)[0], environment, re.search(r'run\w*\("(\w+)"\)', body)[1]

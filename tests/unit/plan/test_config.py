@@ -9,11 +9,13 @@ import yaml
 
 from advprune.base.errors import UserError
 from advprune.plan.config import ROOT, check, fraction, load_config
-from advprune.plan.methods import known_methods, load_method
+from advprune.plan.methods import load_method
 from advprune.plan.protocol import Protocol
 from advprune.plan.specs import ReliabilitySpec
 from advprune.plan.verdicts import Verdicts
+from helpers.checkout import shipped_methods, tracked
 
+GRIDS = [p for p in tracked("config") if p.parent.name == "config" and p.suffix == ".yaml"]
 DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
 
 
@@ -94,12 +96,12 @@ def test_a_bad_configuration_is_one_clear_line(path, value, message):
     assert message in text and "\n" not in text and text.startswith(("config", "unknown"))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")))
+@pytest.mark.parametrize("path", GRIDS)
 def test_the_shipped_configurations_are_valid(path):
     assert Protocol(load_config(yaml.safe_load(path.read_text()))).models
 
 
-@pytest.mark.parametrize("key", known_methods())
+@pytest.mark.parametrize("key", shipped_methods())
 def test_the_shipped_methods_are_valid_and_complete(key):
     entry = load_method(key)
     assert (ROOT / "scripts" / "advprune" / "methods" / f"{key}.py").is_file()

@@ -7,9 +7,10 @@ import pytest
 from advprune.base.errors import UserError
 from advprune.report import catalogue
 from advprune.report.records import load_methods
+from helpers.checkout import tracked
 
 ROOT = Path(__file__).resolve().parents[3]
-CARDS = load_methods((ROOT / "config" / "methods").glob("*.yaml"))
+CARDS = load_methods(tracked("config/methods"))
 PUBLISHED = catalogue.load_published(ROOT / "config" / "published" / "leaderboard.csv")
 SURVEY = pd.read_csv(
     ROOT / "config" / "published" / "taxonomy.csv", keep_default_na=False, index_col="key"
