@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from advprune.attacks.verdicts import read_tables
+from advprune.base import imports
 from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
 from advprune.base.provenance import provenance, sha256
@@ -73,6 +74,8 @@ def card(
     return provenance("numpy", "pandas") | {
         "sha256": sha256(args.out),
         "spec": to_dict(spec),
+        "script": "evaluate",
+        "code": dict(imports.code("evaluate")),
         "checkpoint": checkpoint["sha256"],
         "data": checkpoint["parents"].get("data"),
         "parents": {path.name: sha256(path) for path in parents},

@@ -3,8 +3,9 @@
 import shutil
 import subprocess
 
-import checkout
 import pytest
+
+from helpers import checkout
 
 
 @pytest.fixture
