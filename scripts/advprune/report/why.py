@@ -88,7 +88,7 @@ def _settings(before: Any, now: Any, place: str = "") -> Iterator[str]:
 def _asked_now(path: Path, script: str, protocol: Protocol) -> Any:
     """Specification that the configuration now gives the job that wrote a card."""
     try:
-        *_, dataset, arch, method, target, name = path.parent.parts + (path.name,)
+        *_, dataset, arch, method, target, name = (*path.parent.parts, path.name)
         if method == "pretrained":
             seed = int(name.removeprefix("seed").split(".")[0])
             return protocol.pretrain_of(dataset, arch, target, seed)
