@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import nn
 
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
 from advprune.training.objectives import Objective, make
 from advprune.training.recipes import Recipe

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.distill import Distilled
 from advprune.training.loop import Hook, Loop
 from advprune.training.objectives import Threat, pgd

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.admm import Admm
 from advprune.pruning.dropgrow import DropGrow, Plan, linear_rate, momentum_growth, split, units_of
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import Admm
 from advprune.training.loop import Loop
 
 CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may not grow

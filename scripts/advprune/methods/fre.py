@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.saliency import filter_sums
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Loop
 
 

@@ -21,7 +21,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.allocation import allocate, fold_masked, leader, unit_counts
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import scaled_scores
+from advprune.pruning.scores import scaled_scores
 from advprune.training.loop import Hook, Loop
 
 

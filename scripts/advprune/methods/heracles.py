@@ -28,7 +28,7 @@ from advprune.pruning.allocation import removed_rates
 from advprune.pruning.ddpg import Agent
 from advprune.pruning.masks import Masks
 from advprune.pruning.rate_search import Episode
-from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.pruning.scores import attach_scores, fold_scores
 from advprune.training.objectives import pgd
 
 log = logging.getLogger("advprune")

@@ -10,7 +10,7 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning.masks import Masks, prunable
-from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.pruning.scores import attach_scores, fold_scores
 
 
 class Hydra(Method):

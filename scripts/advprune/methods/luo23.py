@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from advprune.methods.base import Method, Task
 from advprune.models.resnet import BasicBlock
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
 from advprune.pruning.saliency import feature_maps, gated
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.channel_noise import MixedNoise
 from advprune.training.loop import Loop
 

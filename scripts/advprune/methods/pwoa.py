@@ -15,8 +15,9 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.admm import Admm, largest
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import Admm, KeepMasked, largest
 from advprune.training.distill import Bottleneck, Distilled
 from advprune.training.loop import Loop
 from advprune.training.objectives import Objective

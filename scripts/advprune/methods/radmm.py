@@ -13,8 +13,8 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.admm import Admm, largest
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import Admm, largest
 
 
 class RobustAdmm(Method):

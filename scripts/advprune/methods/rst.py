@@ -12,7 +12,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.reparam import kaiming_uniform, signed_constants
-from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.pruning.scores import attach_scores, fold_scores
 
 
 class RobustScratchTicket(Method):

@@ -12,9 +12,9 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.schedules import sparsities, split
-from advprune.pruning.sparse import KeepMasked
 
 
 def sizes(net: nn.Module, structure: str) -> Scores:

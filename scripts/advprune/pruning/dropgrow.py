@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Loop
 
 

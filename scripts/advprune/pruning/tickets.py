@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from advprune.data.batches import batches
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
 
 REWINDS = ("start", "trained", "none")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from advprune.methods import base, dnr
 from advprune.pruning import dropgrow as dg
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import Admm
+from advprune.pruning.admm import Admm
 from advprune.training.loop import Loop
 from advprune.training.recipes import Recipe
 from helpers.methods import task_for

@@ -12,7 +12,7 @@ from advprune.methods import base
 from advprune.methods.harp import HingeBudget, RatedMask
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import scaled_scores
+from advprune.pruning.scores import scaled_scores
 from advprune.training.loop import Hook, Loop
 from helpers.methods import task_for
 from helpers.watching import check_resumes, watch

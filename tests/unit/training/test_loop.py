@@ -5,7 +5,8 @@ import torch
 
 from advprune.base.errors import UserError
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import Admm, KeepMasked
+from advprune.pruning.admm import Admm
+from advprune.pruning.masked import KeepMasked
 from advprune.training.loop import Hook, accuracy, robust_accuracy
 from advprune.training.objectives import make
 from advprune.training.recipes import Recipe, multiplier

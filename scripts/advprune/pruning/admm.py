@@ -1,0 +1,103 @@
+"""ADMM: training that is drawn to a set of sparse nets, one projection per cycle.
+
+Z ← Π(W), U ← 0;  every batch a step on f(W) + Σ ρ/2 ‖W − Z + U‖²
+between cycles:  ρ grows,  Z ← Π(W + U),  U ← U + W − Z
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
+from advprune.training.loop import Hook, Loop
+
+
+def largest(structure: str, sparsity: float) -> Callable[[dict[str, Tensor]], Masks]:
+    """Support of the Euclidean projection of each layer: its largest weights, or units by l2 norm.
+
+    The function returned maps weights by layer name to masks of the same shapes, for `Admm`.
+    """
+
+    def support(weights: dict[str, Tensor]) -> Masks:
+        scores = {n: mk.unit_norms(w, structure) for n, w in weights.items()}
+        units = mk.rank(scores, sparsity)
+        return {n: mk.expand(u, weights[n], structure) for n, u in units.items()}
+
+    return support
+
+
+class Admm(Hook):
+    """ADMM pull of the weights towards their projection (card radmm, section 3, stage B).
+
+    `project` maps weights by layer name to masks of the same shapes. Z and U live beside the
+    weights and carry no gradient; after each of `cycles` equal parts of the phase but the last
+    they are updated and rho grows by `growth`.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        structure: str,
+        project: Callable[[dict[str, Tensor]], Masks],
+        rho: float,
+        growth: float,
+        cycles: int,
+    ) -> None:
+        self.structure, self.project = structure, project
+        self.rho, self.growth, self.cycles = rho, growth, cycles
+        self.updates = 0
+        current = mk.weights(net, structure)
+        self.dual = {n: torch.zeros_like(w) for n, w in current.items()}
+        self.sparse = self._projected(current)
+
+    def _projected(self, current: dict[str, Tensor]) -> dict[str, Tensor]:
+        kept = self.project(current)
+        return {n: w.masked_fill(~kept[n], 0.0) for n, w in current.items()}
+
+    def penalty(self, loop: Loop) -> Tensor:
+        """Augmented-Lagrangian term: sum over layers of rho/2 · ‖W − Z + U‖²."""
+        layers = mk.prunable(loop.net, self.structure)
+        terms = [
+            (layer.weight - self.sparse[n] + self.dual[n]).square().sum()
+            for n, layer in layers.items()
+        ]
+        return self.rho / 2 * torch.stack(terms).sum()
+
+    def before_step(self, loop: Loop) -> None:
+        """Update rho, Z and U at the start of every cycle but the first."""
+        due = math.floor(loop.step * self.cycles / loop.steps)
+        if due <= self.updates:
+            return
+        self.updates = due
+        self.rho *= self.growth
+        current = mk.weights(loop.net, self.structure)
+        self.sparse = self._projected({n: w + self.dual[n] for n, w in current.items()})
+        self.dual = {n: self.dual[n] + w - self.sparse[n] for n, w in current.items()}
+
+    def residual(self, net: nn.Module) -> float:
+        """Largest relative distance ‖W − Z‖ / ‖W‖ over the layers."""
+        current = mk.weights(net, self.structure)
+        return max(float((w - self.sparse[n]).norm() / w.norm()) for n, w in current.items())
+
+    def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
+        """Log how far the weights still are from the sparse set."""
+        record["residual"] = self.residual(loop.net)
+        record["rho"] = self.rho
+
+    def state_dict(self) -> dict[str, Any]:
+        """Z, U, rho and the number of updates so far."""
+        return {
+            "sparse": self.sparse,
+            "dual": self.dual,
+            "rho": self.rho,
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore Z, U, rho and the number of updates."""
+        self.sparse, self.dual = state["sparse"], state["dual"]
+        self.rho, self.updates = state["rho"], state["updates"]
