@@ -70,7 +70,7 @@ class Sampling(DropGrow):
             noise = torch.randn(theta.shape, generator=loop.rng, device=theta.device)
             theta += scale * noise * self.masks[name]
         left = {name: theta > 0 for name, theta in thetas.items()}
-        self.masks = dict(left)
+        self.masks = Masks(dict(left))
         self.rewire(loop)
         for name, theta in thetas.items():
             theta[self.masks[name] & ~left[name]] = self.newborn
@@ -97,7 +97,7 @@ class ConnectivitySampling(Method):
         sizes = {n: w.numel() for n, w in mk.weights(net).items()}
         budget = mk.kept_count(sum(sizes.values()), task.sparsity)
         thetas = self.parametrise(net, task)
-        masks = {n: theta.detach() > 0 for n, theta in thetas.items()}
+        masks = Masks({n: theta.detach() > 0 for n, theta in thetas.items()})
         sampling = Sampling(masks, budget, task.params["noise"], task.params["newborn"])
         task.fit(net, "train", hooks=[sampling])
         return self.folded(net, task.sparsity)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 from advprune.training.distill import Distilled
 from advprune.training.loop import Hook, Loop
 from advprune.training.objectives import Threat, pgd
@@ -39,10 +39,10 @@ class Dual(Hook):
         self.doomed = self.smallest(net)
         self.multipliers = dict.fromkeys(self.doomed, 0.0)
 
-    def smallest(self, net: nn.Module) -> Masks:
+    def smallest(self, net: nn.Module) -> Units:
         """Weights to remove by layer name; at least one weight of each layer is none."""
         units = mk.rank(mk.magnitudes(net, "unstructured"), self.sparsity, "global", floor=1)
-        return {name: ~kept for name, kept in units.items()}
+        return Units({name: ~kept for name, kept in units.items()})
 
     def violation(self, net: nn.Module) -> dict[str, float]:
         """Mean magnitude of each layer's doomed weights."""
@@ -94,7 +94,8 @@ class Deadwooding(Method):
         share = params["distillation"]
         objective = Distilled(task.teacher, params["temperature"], share, labels=1 - share)
         task.trainer.fit(net, objective, recipe, "prune", hooks=[dual])
-        return mk.weight_masks(net, {n: ~d for n, d in dual.smallest(net).items()}, "unstructured")
+        units = Units({name: ~doomed for name, doomed in dual.smallest(net).items()})
+        return mk.weight_masks(net, units, "unstructured")
 
     def finetune(self, net: nn.Module, masks: Masks, task: Task) -> None:
         """Masked training on FGSM images, by labels and by the teacher."""

@@ -25,10 +25,9 @@ class RobustnessEstimation(KeepMasked):
     """Squared first-order loss changes of every filter, and a cut after each round."""
 
     def __init__(self, net: nn.Module, sparsity: float, rounds: int) -> None:
-        super().__init__({})
+        super().__init__()
         self.sparsity, self.rounds, self.done = sparsity, rounds, 0
-        layers = mk.weights(net, "filters")
-        self.units: Masks = {n: torch.ones_like(w[:, 0, 0, 0]).bool() for n, w in layers.items()}
+        self.units = mk.rank(mk.magnitudes(net, "filters"), 0.0)
         self.totals: Scores = self.zeros()
         self.before: dict[str, Tensor] = {}
 

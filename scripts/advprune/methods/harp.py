@@ -19,8 +19,9 @@ from torch.nn.utils import parametrize
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning import structures
 from advprune.pruning.allocation import allocate, fold_masked, leader, unit_counts
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.scores import scaled_scores
 from advprune.training.loop import Hook, Loop
 
@@ -47,7 +48,7 @@ class RatedMask(nn.Module):
         # the sigmoid cannot reach 1; the authors clip at 0.99
         share = min((start - lowest) / (1 - lowest), 0.99)
         self.logit = nn.Parameter(scores.new_tensor(math.log(share / (1 - share))))
-        self.lowest, self.structure = lowest, structure
+        self.lowest, self.kind = lowest, structures.named(structure)
 
     def rate(self) -> Tensor:
         """Kept rate k, differentiable in the logit."""
@@ -56,9 +57,7 @@ class RatedMask(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Masked weight."""
         mask = _RatedTopK.apply(self.scores.abs(), self.rate())
-        if self.structure == "unstructured":
-            return weight * mask
-        return weight * mask.view(1, -1, *[1] * (weight.dim() - 2))
+        return weight * self.kind.spread(mask, weight)
 
 
 class HingeBudget(Hook):
@@ -125,7 +124,7 @@ class Harp(Method):
         task.fit(net, "prune", hooks=[budget], parameters=free)
         rates = {name: float(layer.rate().detach()) for name, layer in layers.items()}
         counts = allocate(rates, sizes, mk.kept_count(sum(sizes.values()), task.sparsity))
-        units = {n: mk.top_k(layer.scores.abs(), counts[n]) for n, layer in layers.items()}
+        units = Units({n: mk.top_k(m.scores.abs(), counts[n]) for n, m in layers.items()})
         masks = fold_masked(net, structure, units)
         net.requires_grad_(True)
         return masks

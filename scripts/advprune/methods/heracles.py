@@ -26,7 +26,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.allocation import removed_rates
 from advprune.pruning.ddpg import Agent
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.rate_search import Episode
 from advprune.pruning.scores import attach_scores, fold_scores
 from advprune.training.objectives import pgd
@@ -51,7 +51,7 @@ class Reward:
     def __call__(self, counts: dict[str, int]) -> float:
         """Reward of a strategy; the same strategy gets the same reward."""
         self.net.load_state_dict(self.start)
-        units = {n: mk.top_k(s, counts[n]) for n, s in self.scores.items()}
+        units = Units({n: mk.top_k(s, counts[n]) for n, s in self.scores.items()})
         mk.apply(self.net, mk.weight_masks(self.net, units, self.task.structure))
         params, trainer = self.task.params, self.task.trainer
         rng, hits = trainer.rng("reward"), torch.zeros(2, device=trainer.device)

@@ -18,6 +18,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.reparam import CutOnce, Gate, attach
+from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
 
 
@@ -67,7 +68,7 @@ class InTrain(Method):
         params, rng = task.params, task.trainer.rng("gates")
 
         def gate(weight: Tensor) -> Gate:
-            shape = mk.unit_norms(weight, task.structure).shape
+            shape = named(task.structure).shape(weight)
             low, high = params["start"]
             draw = torch.rand(shape, generator=rng, device=weight.device)
             return Gate(low + (high - low) * draw, task.structure)

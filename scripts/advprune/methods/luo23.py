@@ -22,7 +22,7 @@ from advprune.methods.base import Method, Task
 from advprune.models.resnet import BasicBlock
 from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.saliency import feature_maps, gated
 from advprune.training.channel_noise import MixedNoise
 from advprune.training.loop import Loop
@@ -58,10 +58,10 @@ class Selection(KeepMasked):
     """
 
     def __init__(self, net: nn.Module, task: Task, noise: MixedNoise) -> None:
-        super().__init__({})
+        super().__init__()
         self.params, self.sparsity, self.noise = task.params, task.sparsity, noise
         self.blocks, self.turn = blocks(net), 0
-        self.units: Masks = {}
+        self.units = Units({})
         classes = list(mk.prunable(net, "unstructured").values())[-1].out_features
         device = task.trainer.device
         sizes = {n: layer.out_channels for n, layer in mk.prunable(net, "filters").items()}

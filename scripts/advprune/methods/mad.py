@@ -19,7 +19,7 @@ from advprune.data.batches import batches
 from advprune.methods.base import Method, Task
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.masks import Masks, Scores, Units
 from advprune.training.objectives import pgd
 
 OPEN = math.log(math.e - 1)  # softplus is 1 there
@@ -121,7 +121,7 @@ class AdversarialDamage(Method):
         head = list(saliency)[-1]
         rows = order({head: saliency.pop(head)}, sizes)[head]
         kept = mk.kept_count(rows.shape[1], task.sparsity)
-        units = {head: torch.stack([mk.top_k(row, kept) for row in rows])}
+        units = Units({head: torch.stack([mk.top_k(row, kept) for row in rows])})
         total, rest = (sum(s.numel() for s in part.values()) for part in (sizes, saliency))
         left = mk.kept_count(total, task.sparsity) - int(units[head].sum())
         units |= mk.rank(order(saliency, sizes), 1 - left / rest, scope="global", floor=1)

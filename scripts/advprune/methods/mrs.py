@@ -22,7 +22,7 @@ from advprune.data.batches import Batch
 from advprune.methods.base import Method, Task
 from advprune.models.frozen import frozen
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.saliency import attacked_batches
 
 log = logging.getLogger("advprune")
@@ -137,7 +137,7 @@ class SensitivityRates(Method):
         for name, count in counts.items():
             log.info("%s: sensitivity %.4g, rate %.3f", name, found[name], count / sizes[name])
         scores = mk.magnitudes(net, "filters", order=1)
-        units = {n: mk.top_k(s, sizes[n] - counts[n]) for n, s in scores.items()}
+        units = Units({n: mk.top_k(s, sizes[n] - counts[n]) for n, s in scores.items()})
         return mk.weight_masks(net, units, "filters")
 
 

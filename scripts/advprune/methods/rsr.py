@@ -16,7 +16,10 @@ from torch.nn.utils import parametrize
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
+from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
+
+FILTERS = named("filters")
 
 
 class Noise(nn.Module):
@@ -27,7 +30,7 @@ class Noise(nn.Module):
 
     def __init__(self, weight: Tensor, scale: float) -> None:
         super().__init__()
-        self.alpha = nn.Parameter(torch.full_like(weight.flatten(1)[:, 0], scale))
+        self.alpha = nn.Parameter(weight.new_full(FILTERS.shape(weight), scale))
         self.rng: torch.Generator | None = None
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -36,7 +39,7 @@ class Noise(nn.Module):
             return weight
         drawn = torch.randn(weight.shape, generator=self.rng, device=weight.device)
         noise = weight.detach().std() * drawn
-        return weight + self.alpha.view(-1, *[1] * (weight.dim() - 1)) * noise
+        return weight + FILTERS.spread(self.alpha, weight) * noise
 
 
 class NoisyLasso(Hook):

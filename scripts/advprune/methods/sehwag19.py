@@ -20,8 +20,8 @@ from advprune.pruning.schedules import sparsities, split
 def sizes(net: nn.Module, structure: str) -> Scores:
     """Mean |θ| of every unit: within a layer the order of the l1 norm, and fair between layers."""
     weights = mk.weights(net, structure)
-    count = {n: 1 if structure == "unstructured" else w[0].numel() for n, w in weights.items()}
-    return {n: s / count[n] for n, s in mk.magnitudes(net, structure, order=1).items()}
+    sums = mk.magnitudes(net, structure, order=1)
+    return {n: s / (weights[n].numel() // s.numel()) for n, s in sums.items()}
 
 
 class IterativeMagnitude(Method):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 
 
 def smoothness(kernels: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class GroupedKernels(Method):
         weights = mk.weights(net, task.structure)
         shapes = {n: (w.shape[0], w.shape[1]) for n, w in weights.items()}
         kept = kept_channels(shapes, task.sparsity)
-        units = {n: self.channels(w, kept[n], task) for n, w in weights.items()}
+        units = Units({n: self.channels(w, kept[n], task) for n, w in weights.items()})
         return mk.weight_masks(net, units, task.structure)
 
     @staticmethod

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from advprune.base.errors import UserError
+from advprune.base.structures import STRUCTURED
 from advprune.plan import external
 from advprune.plan.checks import check_config, check_override, sparsity_text
 from advprune.plan.config import check, load_method, split_size
@@ -19,7 +20,6 @@ from advprune.plan.paths import target_name
 
 # families of common corruptions: noise is one job, blur another
 CORRUPTIONS = ("noise", "blur", "weather", "digital")
-STRUCTURED = ("filters", "channels", "kernels")
 # images of the sample on which the indicators of attack failure are counted, steps of their attacks
 DOUBTS = {"images": 100, "steps": 100}
 SEARCHES = ("autoattack", "hofmn")  # what a lower precision may be used for

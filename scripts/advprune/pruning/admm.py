@@ -12,20 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning import structures
 from advprune.training.loop import Hook, Loop
 
+Weights = dict[str, Tensor]  # by layer name
+Support = Callable[[Weights], Weights]
 
-def largest(structure: str, sparsity: float) -> Callable[[dict[str, Tensor]], Masks]:
+
+def largest(structure: str, sparsity: float) -> Support:
     """Support of the Euclidean projection of each layer: its largest weights, or units by l2 norm.
 
     The function returned maps weights by layer name to masks of the same shapes, for `Admm`.
     """
+    kind = structures.named(structure)
 
-    def support(weights: dict[str, Tensor]) -> Masks:
-        scores = {n: mk.unit_norms(w, structure) for n, w in weights.items()}
-        units = mk.rank(scores, sparsity)
-        return {n: mk.expand(u, weights[n], structure) for n, u in units.items()}
+    def support(weights: Weights) -> Weights:
+        units = mk.rank({n: kind.norms(w) for n, w in weights.items()}, sparsity)
+        return {n: kind.expand(u, weights[n]) for n, u in units.items()}
 
     return support
 
@@ -42,7 +45,7 @@ class Admm(Hook):
         self,
         net: nn.Module,
         structure: str,
-        project: Callable[[dict[str, Tensor]], Masks],
+        project: Support,
         rho: float,
         growth: float,
         cycles: int,
@@ -54,7 +57,7 @@ class Admm(Hook):
         self.dual = {n: torch.zeros_like(w) for n, w in current.items()}
         self.sparse = self._projected(current)
 
-    def _projected(self, current: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _projected(self, current: Weights) -> Weights:
         kept = self.project(current)
         return {n: w.masked_fill(~kept[n], 0.0) for n, w in current.items()}
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
@@ -66,8 +66,8 @@ def groups(names: Iterable[str], structure: str) -> dict[str, list[str]]:
     return found
 
 
-def fold_masked(net: nn.Module, structure: str, units: Mapping[str, Tensor]) -> mk.Masks:
+def fold_masked(net: nn.Module, structure: str, units: mk.Units) -> mk.Masks:
     """Remove the parametrizations, leave the unmasked weights, and return the mask set."""
     for layer in mk.prunable(net, structure).values():
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    return mk.weight_masks(net, dict(units), structure)
+    return mk.weight_masks(net, units, structure)

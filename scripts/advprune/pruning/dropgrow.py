@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from advprune.pruning import masks as mk
+from advprune.pruning import structures
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Loop
@@ -72,7 +73,7 @@ def split(total: int, shares: dict[str, float], room: Mapping[str, int]) -> dict
 
 def random_masks(net: nn.Module, counts: dict[str, int], rng: torch.Generator) -> Masks:
     """Unstructured masks with the given number of random connections per layer."""
-    masks = {}
+    masks = Masks({})
     for name, layer in mk.prunable(net, "unstructured").items():
         scores = torch.rand(layer.weight.shape, generator=rng, device=layer.weight.device)
         masks[f"{name}.weight"] = mk.top_k(scores, counts[name])
@@ -105,11 +106,6 @@ def drop(weight: Tensor, mask: Tensor, count: int) -> Tensor:
 def grow(score: Tensor, mask: Tensor, count: int) -> Tensor:
     """Mask plus the `count` inactive positions of largest score."""
     return mask | mk.top_k(score.masked_fill(mask, -math.inf), count)
-
-
-def units_of(mask: Tensor, structure: str) -> Tensor:
-    """Unit mask of a weight-shaped mask: units with any entry left."""
-    return mask if structure == "unstructured" else mk.unit_norms(mask.float(), structure) > 0
 
 
 def random_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
@@ -153,7 +149,7 @@ class DropGrow(KeepMasked):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(masks)
-        self.updates, self.rate, self.structure = updates, rate, structure
+        self.updates, self.rate, self.kind = updates, rate, structures.named(structure)
         self.growth_score = GROWTH[growth]
         self.done = 0
 
@@ -185,7 +181,7 @@ class DropGrow(KeepMasked):
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(active, all) units of every layer, by the name of its weight."""
-        units = {n: units_of(m, self.structure) for n, m in self.masks.items()}
+        units = {n: self.kind.occupied(m) for n, m in self.masks.items()}
         return {n: (int(u.sum()), u.numel()) for n, u in units.items()}
 
     def plan(self, loop: Loop) -> Plan:
@@ -202,11 +198,11 @@ class DropGrow(KeepMasked):
         parameters = dict(loop.net.named_parameters())
         for name, (dropped, grown) in self.plan(loop).items():
             weight, mask = parameters[name], self.masks[name]
-            units = units_of(mask, self.structure)
+            units = self.kind.occupied(mask)
             if dropped:
-                units = drop(mk.unit_norms(weight.detach(), self.structure), units, dropped)
-            scores = mk.unit_norms(self.growth_score(weight, loop), self.structure)
-            self.masks[name] = mk.expand(grow(scores, units, grown), mask, self.structure)
+                units = drop(self.kind.norms(weight.detach()), units, dropped)
+            scores = self.kind.norms(self.growth_score(weight, loop))
+            self.masks[name] = self.kind.expand(grow(scores, units, grown), mask)
 
     def state_dict(self) -> dict[str, Any]:
         """Current masks and the number of updates so far."""

@@ -9,11 +9,12 @@ class KeepMasked(Hook):
     """Masked training: removed entries are exactly zero after every step, and so is their momentum.
 
     Acting on the data rather than in the forward pass leaves gradients dense, which growth
-    criteria need, and costs nothing inside an attack.
+    criteria need, and costs nothing inside an attack. A hook that finds its masks later starts
+    without any.
     """
 
-    def __init__(self, masks: Masks) -> None:
-        self.masks = masks
+    def __init__(self, masks: Masks | None = None) -> None:
+        self.masks = Masks({}) if masks is None else masks
 
     def after_step(self, loop: Loop) -> None:
         """Zero what the step moved, weight decay and momentum included."""

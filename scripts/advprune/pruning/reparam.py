@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
+from advprune.pruning import structures
 from advprune.pruning.masked import KeepMasked
-from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.masks import Masks, Scores, Units
 from advprune.training.loop import Loop
 
 
@@ -101,7 +102,7 @@ class Gate(Reparam):
 
     def __init__(self, start: Tensor, structure: str) -> None:
         super().__init__()
-        self.structure = structure
+        self.kind = structures.named(structure)
         self.gate = nn.Parameter(start)
 
     def open(self) -> Tensor:
@@ -110,11 +111,7 @@ class Gate(Reparam):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Weight of the open units, zero elsewhere."""
-        if self.structure == "unstructured":
-            return weight * self.open()
-        shape = [1] * weight.dim()
-        shape[0 if self.structure == "filters" else 1] = -1
-        return weight * self.open().view(shape)
+        return weight * self.kind.spread(self.open(), weight)
 
     @torch.no_grad()
     def fix(self, kept: Tensor) -> None:
@@ -155,23 +152,23 @@ class CutOnce(KeepMasked):
         sparsity: float,
         at: float,
     ) -> None:
-        super().__init__({})
+        super().__init__()
         self.net, self.reparams, self.score = net, reparams, score
         self.structure, self.sparsity, self.at = structure, sparsity, at
-        self.units: Masks = {}
+        self.units = Units({})
 
     def before_step(self, loop: Loop) -> None:
         """Cut before the first step that lies in the second part."""
         if not self.units and loop.time >= self.at:
             self._fix(mk.rank(self.score(), self.sparsity, scope="global", floor=1))
 
-    def _fix(self, units: Masks) -> None:
+    def _fix(self, units: Units) -> None:
         self.units = units
         for name, kept in units.items():
             self.reparams[name].fix(kept)
         masks = mk.weight_masks(self.net, units, self.structure)
         # the layers' own weights are masked by their parametrizations
-        self.masks = {n: m for n, m in masks.items() if n.rpartition(".")[0] not in units}
+        self.masks = Masks({n: m for n, m in masks.items() if n.rpartition(".")[0] not in units})
         mk.apply(self.net, self.masks)
 
     def finish(self) -> Masks:

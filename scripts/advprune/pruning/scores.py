@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning import structures
+from advprune.pruning.masks import Masks, Units
 
 
 class _TopK(torch.autograd.Function):
@@ -30,17 +31,11 @@ class ScoreMask(nn.Module):
     def __init__(self, scores: Tensor, keep: int, structure: str) -> None:
         super().__init__()
         self.scores = nn.Parameter(scores.clone())
-        self.keep = keep
-        self.structure = structure
+        self.keep, self.kind = keep, structures.named(structure)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Masked weight; d/dscore = sign(score) · weight · gradient, on removed entries too."""
-        mask = _TopK.apply(self.scores.abs(), self.keep)
-        if self.structure == "unstructured":
-            return weight * mask
-        shape = [1] * weight.dim()
-        shape[0 if self.structure == "filters" else 1] = -1
-        return weight * mask.view(shape)
+        return weight * self.kind.spread(_TopK.apply(self.scores.abs(), self.keep), weight)
 
 
 def scaled_scores(weight: Tensor, structure: str) -> Tensor:
@@ -50,7 +45,7 @@ def scaled_scores(weight: Tensor, structure: str) -> Tensor:
     is positive within a layer.
     """
     fan_in = weight[0].numel()
-    units = weight if structure == "unstructured" else mk.unit_norms(weight, structure, 1)
+    units = weight if structure == "unstructured" else structures.named(structure).norms(weight, 1)
     return math.sqrt(6 / fan_in) * units / units.abs().max()
 
 
@@ -72,7 +67,7 @@ def attach_scores(
 
 def fold_scores(net: nn.Module, structure: str) -> Masks:
     """Remove the parametrizations, leave the unmasked weights, and return the learned mask set."""
-    units = {}
+    units = Units({})
     for name, layer in mk.prunable(net, structure).items():
         mask = layer.parametrizations.weight[0]
         units[name] = mk.top_k(mask.scores.detach().abs(), mask.keep)

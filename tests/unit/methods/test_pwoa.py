@@ -9,6 +9,7 @@ import torch
 from advprune.methods import base
 from advprune.methods.pwoa import CappedAdmm
 from advprune.pruning import masks as mk
+from advprune.pruning.structures import named
 from advprune.training.distill import Bottleneck, Distilled
 from advprune.training.loop import Hook, Trainer
 from helpers.methods import task_for
@@ -131,8 +132,8 @@ def test_masks_are_the_projection_with_exact_counts(net, tmp_path, structure):
     task = task_with(tmp_path, structure, 0.9 if structure == "unstructured" else 0.5)
     masks = base.load("pwoa").prune(net, task)
     for name, weight in mk.weights(net, structure).items():
-        norms = mk.unit_norms(weight, structure)
-        alive = mk.unit_norms(masks[f"{name}.weight"].float(), structure) > 0
+        norms = named(structure).norms(weight)
+        alive = named(structure).occupied(masks[f"{name}.weight"])
         assert int(alive.sum()) == mk.kept_count(alive.numel(), task.sparsity)
         assert norms[alive].min() >= norms[~alive].max()
 

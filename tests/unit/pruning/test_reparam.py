@@ -16,6 +16,7 @@ from advprune.pruning.reparam import (
     kaiming_uniform,
     signed_constants,
 )
+from advprune.pruning.structures import named
 from advprune.training.loop import Loop
 
 
@@ -66,7 +67,7 @@ def test_a_filter_product_mixes_output_filters(rng):
 
 
 def gate_of(weight, structure, start=0.1):
-    return Gate(torch.full_like(mk.unit_norms(weight, structure), start), structure)
+    return Gate(torch.full_like(named(structure).norms(weight), start), structure)
 
 
 def test_gates_that_all_are_open_change_no_bit(net, rng):

@@ -7,6 +7,7 @@ from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
 from advprune.pruning.scores import ScoreMask, attach_scores, fold_scores, scaled_scores
+from advprune.pruning.structures import named
 from advprune.training.objectives import Threat, make
 from advprune.training.recipes import Recipe
 from helpers.training import trainer
@@ -42,7 +43,7 @@ def test_the_scaled_start_is_the_magnitude_mask(net):
         for name, weight in mk.weights(net, structure).items():
             scores = scaled_scores(weight, structure)
             order = 2 if structure == "unstructured" else 1
-            largest = mk.top_k(mk.unit_norms(weight, structure, order), 3)
+            largest = mk.top_k(named(structure).norms(weight, order), 3)
             assert torch.equal(mk.top_k(scores.abs(), 3), largest), name
             bound = math.sqrt(6 / weight[0].numel())
             assert scores.abs().max().item() == pytest.approx(bound, rel=1e-6)
