@@ -18,12 +18,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.data.batches import batches
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
+from advprune.pruning.parametrization import parametrised
 from advprune.pruning.tickets import Keep, measure_statistics
 from advprune.training.loop import Hook, Loop
 from advprune.training.objectives import pgd
@@ -128,17 +128,13 @@ class AdversarialWinningTicket(Method):
         measure_statistics(net, task.trainer, task.recipes["prune"].batch)
         transfer = Transfer(copy.deepcopy(net), task)
         transfer.measure_scale(task.trainer.rng("scale"))
-        masks = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
-        layers = mk.prunable(net, task.structure)
-        for name, layer in layers.items():
-            parametrize.register_parametrization(layer, "weight", Keep(masks[name]))
-        task.trainer.fit(net, transfer, task.recipes["prune"], "prune", hooks=[transfer])
-        for name, layer in layers.items():
-            masks[name] = layer.parametrizations.weight[0].mask
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+        units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
+        with parametrised(net, task.structure, lambda name, _: Keep(units[name])) as parts:
+            task.trainer.fit(net, transfer, task.recipes["prune"], "prune", hooks=[transfer])
+        units = Units({name: part.mask for name, part in parts.items()})
         if task.params["rewind"]:
             net.load_state_dict(start)
-        return mk.weight_masks(net, masks, task.structure)
+        return mk.weight_masks(net, units, task.structure)
 
 
 METHOD = AdversarialWinningTicket()

@@ -15,14 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
-from advprune.pruning.allocation import allocate, fold_masked, leader, unit_counts
+from advprune.pruning.allocation import allocate, leader, unit_counts
 from advprune.pruning.masks import Masks, Units
-from advprune.pruning.scores import scaled_scores
+from advprune.pruning.parametrization import parametrised
+from advprune.pruning.scores import freeze_layers, scaled_scores
 from advprune.training.loop import Hook, Loop
 
 
@@ -111,23 +111,20 @@ class Harp(Method):
         """Train scores, rates and BatchNorm; weights and biases stay."""
         params, structure, kept = task.params, task.structure, 1 - task.sparsity
         sizes = unit_counts(net, structure)
-        for layer in mk.prunable(net, "unstructured").values():
-            layer.requires_grad_(False)
-        layers = {}
-        for name, layer in mk.prunable(net, structure).items():
-            scores = scaled_scores(layer.weight.detach(), structure)
-            start = max(params["start"][structure], kept)
-            layers[name] = RatedMask(scores, start, params["alpha"] * kept, structure)
-            parametrize.register_parametrization(layer, "weight", layers[name], unsafe=True)
-        budget = HingeBudget(layers, structure, kept, params["gamma_step"][structure])
-        free = [p for p in net.parameters() if p.requires_grad]
-        task.fit(net, "prune", hooks=[budget], parameters=free)
+        start = max(params["start"][structure], kept)
+
+        def rated(_name: str, weight: Tensor) -> RatedMask:
+            scores = scaled_scores(weight, structure)
+            return RatedMask(scores, start, params["alpha"] * kept, structure)
+
+        freeze_layers(net)
+        with parametrised(net, structure, rated) as layers:
+            budget = HingeBudget(layers, structure, kept, params["gamma_step"][structure])
+            task.fit(net, "prune", hooks=[budget])
         rates = {name: float(layer.rate().detach()) for name, layer in layers.items()}
         counts = allocate(rates, sizes, mk.kept_count(sum(sizes.values()), task.sparsity))
         units = Units({n: mk.top_k(m.scores.abs(), counts[n]) for n, m in layers.items()})
-        masks = fold_masked(net, structure, units)
-        net.requires_grad_(True)
-        return masks
+        return mk.weight_masks(net, units, structure)
 
 
 METHOD = Harp()

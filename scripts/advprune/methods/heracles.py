@@ -28,7 +28,7 @@ from advprune.pruning.allocation import removed_rates
 from advprune.pruning.ddpg import Agent
 from advprune.pruning.masks import Masks, Units
 from advprune.pruning.rate_search import Episode
-from advprune.pruning.scores import attach_scores, fold_scores
+from advprune.pruning.scores import freeze_layers, learn_masks
 from advprune.training.objectives import pgd
 
 log = logging.getLogger("advprune")
@@ -114,13 +114,9 @@ class Heracles(Method):
             wrong = ", ".join(sorted(set(given) ^ set(episode.sizes)))
             raise UserError(f"heracles: params.rates lack or should not have {wrong}")
         counts = episode.exact(given) if given else search(episode, Reward(net, task), task)
-        for layer in mk.prunable(net, "unstructured").values():
-            layer.requires_grad_(False)
-        attach_scores(net, task.structure, removed_rates(counts, episode.sizes))
-        task.fit(net, "prune", parameters=[p for p in net.parameters() if p.requires_grad])
-        masks = fold_scores(net, task.structure)
-        net.requires_grad_(True)
-        return masks
+        rates = removed_rates(counts, episode.sizes)
+        freeze_layers(net)
+        return learn_masks(net, task.structure, rates, partial(task.fit, net, "prune"))
 
 
 METHOD = Heracles()

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterable, Mapping
 
 from torch import nn
-from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
 
@@ -64,10 +63,3 @@ def groups(names: Iterable[str], structure: str) -> dict[str, list[str]]:
     for name in names:
         found.setdefault(leader(name, structure), []).append(name)
     return found
-
-
-def fold_masked(net: nn.Module, structure: str, units: mk.Units) -> mk.Masks:
-    """Remove the parametrizations, leave the unmasked weights, and return the mask set."""
-    for layer in mk.prunable(net, structure).values():
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-    return mk.weight_masks(net, units, structure)

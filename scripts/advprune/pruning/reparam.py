@@ -1,23 +1,22 @@
-"""Weights computed from something else while a net trains, and folded away at the end.
+"""What weights can be computed from while a net trains: factors, or learned gates.
 
-Every mechanism is a `torch.nn.utils.parametrize` parametrization on a plain net: random constants
-that only a mask shapes, products of factors, weights behind learned gates. `CutOnce` fixes exact
-masks at one moment of the training, `fold` leaves a plain net with the effective weights.
+`CutOnce` fixes exact masks at one moment of the training, and at its end leaves a plain net with
+the effective weights.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores, Units
+from advprune.pruning.parametrization import remove
 from advprune.training.loop import Loop
 
 
@@ -120,22 +119,6 @@ class Gate(Reparam):
         self.gate.requires_grad_(False)
 
 
-def attach(layers: dict[str, nn.Module], make: Callable[[Tensor], Reparam]) -> dict[str, Reparam]:
-    """Put `make(weight)` on the weight of every layer; the parametrizations by layer name."""
-    made = {name: make(layer.weight.detach()) for name, layer in layers.items()}
-    for name, layer in layers.items():
-        parametrize.register_parametrization(layer, "weight", made[name], unsafe=True)
-    return made
-
-
-def fold(net: nn.Module) -> None:
-    """Make the effective weights plain parameters again; every parameter can be trained."""
-    for module in list(net.modules()):
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
-    net.requires_grad_(True)
-
-
 class CutOnce(KeepMasked):
     """Fix exact masks when the share `at` of a phase is over, and train on with them.
 
@@ -146,7 +129,7 @@ class CutOnce(KeepMasked):
     def __init__(
         self,
         net: nn.Module,
-        reparams: dict[str, Reparam],
+        reparams: Mapping[str, Reparam],
         score: Callable[[], Scores],
         structure: str,
         sparsity: float,
@@ -172,10 +155,10 @@ class CutOnce(KeepMasked):
         mk.apply(self.net, self.masks)
 
     def finish(self) -> Masks:
-        """Cut if that has not happened yet, fold, and return the mask set."""
+        """Cut if that has not happened yet, leave the effective weights, and return the masks."""
         if not self.units:
             self._fix(mk.rank(self.score(), self.sparsity, scope="global", floor=1))
-        fold(self.net)
+        remove(self.net, effective=True)
         return mk.weight_masks(self.net, self.units, self.structure)
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """Learned scores (HYDRA, Sehwag et al. 2020): which units to keep is trained, weights are not."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
 from advprune.pruning.masks import Masks, Units
+from advprune.pruning.parametrization import parametrised
 
 
 class _TopK(torch.autograd.Function):
@@ -49,27 +49,31 @@ def scaled_scores(weight: Tensor, structure: str) -> Tensor:
     return math.sqrt(6 / fan_in) * units / units.abs().max()
 
 
-def attach_scores(
+def freeze_layers(net: nn.Module) -> None:
+    """Hold the weights and biases of all layers still; BatchNorm can be trained."""
+    for layer in mk.prunable(net, "unstructured").values():
+        layer.requires_grad_(False)
+
+
+def learn_masks(
     net: nn.Module,
     structure: str,
     sparsity: float | Mapping[str, float],
+    train: Callable[[], object],
     start: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Put a `ScoreMask` on every prunable layer; its scores start as given or as scaled weights."""
-    for name, layer in mk.prunable(net, structure).items():
-        scores = start[name] if start else scaled_scores(layer.weight.detach(), structure)
+) -> Masks:
+    """Masks of the units whose scores are largest after `train()`, every layer at its sparsity.
+
+    While it trains, the net's weights are behind a `ScoreMask`; afterwards they are as before. The
+    scores of a layer start as given by its name or as its scaled weights.
+    """
+
+    def score_mask(name: str, weight: Tensor) -> ScoreMask:
+        scores = start[name] if start else scaled_scores(weight, structure)
         rate = sparsity[name] if isinstance(sparsity, Mapping) else sparsity
-        keep = mk.kept_count(scores.numel(), rate)
-        parametrize.register_parametrization(
-            layer, "weight", ScoreMask(scores, keep, structure), unsafe=True
-        )
+        return ScoreMask(scores, mk.kept_count(scores.numel(), rate), structure)
 
-
-def fold_scores(net: nn.Module, structure: str) -> Masks:
-    """Remove the parametrizations, leave the unmasked weights, and return the learned mask set."""
-    units = Units({})
-    for name, layer in mk.prunable(net, structure).items():
-        mask = layer.parametrizations.weight[0]
-        units[name] = mk.top_k(mask.scores.detach().abs(), mask.keep)
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+    with parametrised(net, structure, score_mask) as parts:
+        train()
+    units = Units({n: mk.top_k(part.scores.abs(), part.keep) for n, part in parts.items()})
     return mk.weight_masks(net, units, structure)

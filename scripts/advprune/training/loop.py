@@ -143,10 +143,14 @@ class Trainer:
         hooks: Sequence[Hook] = (),
         parameters: Iterable[nn.Parameter] | None = None,
     ) -> list[dict[str, float]]:
-        """Train `net` in place for one phase and return one record of figures per epoch."""
-        chosen = net.parameters() if parameters is None else parameters
+        """Train `net` in place for one phase and return one record of figures per epoch.
+
+        Without `parameters` all are trained that require a gradient.
+        """
+        if parameters is None:
+            parameters = [p for p in net.parameters() if p.requires_grad]
         steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
-        loop = Loop(net, optimizer(recipe, chosen), recipe.epochs, steps)
+        loop = Loop(net, optimizer(recipe, parameters), recipe.epochs, steps)
         history = self._resume(loop, hooks, phase)
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:

@@ -3,10 +3,9 @@ import math
 
 import pytest
 import torch
-from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
-from advprune.pruning.scores import ScoreMask, attach_scores, fold_scores, scaled_scores
+from advprune.pruning.scores import ScoreMask, freeze_layers, learn_masks, scaled_scores
 from advprune.pruning.structures import named
 from advprune.training.objectives import Threat, make
 from advprune.training.recipes import Recipe
@@ -49,35 +48,43 @@ def test_the_scaled_start_is_the_magnitude_mask(net):
             assert scores.abs().max().item() == pytest.approx(bound, rel=1e-6)
 
 
-def test_scores_fold_away_and_leave_the_weights(net, rng):
+def test_the_net_is_masked_while_scores_are_learned_and_then_as_before(net, rng):
     plain = copy.deepcopy(net)
-    attach_scores(net, "unstructured", 0.9)
-    x = torch.rand(4, 1, 8, 8, generator=rng)
-    masked = net.eval()(x)
-    masks = fold_scores(net, "unstructured")
-    assert not any(parametrize.is_parametrized(m) for m in net.modules())
+    x, masked = torch.rand(4, 1, 8, 8, generator=rng), []
+    masks = learn_masks(net, "unstructured", 0.9, lambda: masked.append(net.eval()(x)))
     assert net.state_dict().keys() == plain.state_dict().keys()
     assert all(torch.equal(a, plain.state_dict()[n]) for n, a in net.state_dict().items())
+    assert not torch.equal(net(x), masked[0])
     mk.apply(net, masks)
-    assert torch.equal(net(x), masked)
+    assert torch.equal(net(x), masked[0])
     for name, layer in mk.prunable(net, "unstructured").items():
         size = layer.weight.numel()
         assert int(masks[f"{name}.weight"].sum()) == mk.kept_count(size, 0.9)
 
 
+def test_scores_may_start_elsewhere_and_layers_have_rates_of_their_own(net, rng):
+    sizes = {n: w.numel() for n, w in mk.weights(net).items()}
+    start = {n: torch.randn(w.shape, generator=rng) for n, w in mk.weights(net).items()}
+    rates = {n: 0.5 + 0.4 * torch.rand((), generator=rng).item() for n in sizes}
+    masks = learn_masks(net, "unstructured", rates, lambda: None, start)
+    for name, scores in start.items():
+        kept = mk.top_k(scores.abs(), mk.kept_count(sizes[name], rates[name]))
+        assert torch.equal(masks[f"{name}.weight"], kept)
+
+
 def test_score_training_moves_scores_and_batchnorm_only(net, tmp_path):
-    for layer in mk.prunable(net, "unstructured").values():
-        layer.requires_grad_(False)
-    attach_scores(net, "unstructured", 0.8)
-    before = copy.deepcopy(net.state_dict())
+    seen = []
+    recipe = Recipe(epochs=2, batch=16, lr=0.5, weight_decay=1e-2)
     objective = make({"name": "pgd"}, Threat(0.1, 0.05, 1))
-    trainer(tmp_path).fit(
-        net,
-        objective,
-        Recipe(epochs=2, batch=16, lr=0.5, weight_decay=1e-2),
-        "prune",
-        parameters=[p for p in net.parameters() if p.requires_grad],
-    )
-    for name, value in net.state_dict().items():
+
+    def train():
+        before = copy.deepcopy(net.state_dict())
+        trainer(tmp_path).fit(net, objective, recipe, "prune")
+        seen.extend((n, torch.equal(v, before[n])) for n, v in net.state_dict().items())
+
+    freeze_layers(net)
+    learn_masks(net, "unstructured", 0.8, train)
+    for name, still in seen:
         frozen = name.endswith((".original", "fc.bias")) or name.startswith("normalize")
-        assert torch.equal(value, before[name]) == frozen, name
+        assert still == frozen, name
+    assert all(p.requires_grad for p in net.parameters())
