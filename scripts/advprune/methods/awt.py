@@ -14,7 +14,6 @@ the product of the gradients of u·f(x) and v·f(x̃), and the mean of (uᵀKv)�
 import copy
 import math
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +46,8 @@ def probe(
 
 class Transfer(Hook):
     """Objective and schedule of the search: the student's masks are the parametrizations `Keep`."""
+
+    state = ("done",)  # the masks are part of the net
 
     def __init__(self, teacher: nn.Module, task: Task) -> None:
         self.teacher, self.task = teacher.eval(), task
@@ -109,14 +110,6 @@ class Transfer(Hook):
         logits, kernel = torch.stack(self.totals).mean(0).tolist()
         record |= {"logit_distance": logits, "kernel_distance": kernel}
         self.totals = []
-
-    def state_dict(self) -> dict[str, Any]:
-        """Refreshes so far; the masks are part of the net."""
-        return {"done": self.done}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the number of refreshes."""
-        self.done = state["done"]
 
 
 class AdversarialWinningTicket(Method):

@@ -13,7 +13,6 @@ The constraints θ_j = 0 on P are relaxed, and their violations raise the multip
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +31,8 @@ class Dual(Hook):
 
     `doomed` are the weights that must vanish: the smallest of the whole net.
     """
+
+    state = ("multipliers", "doomed", "raised")
 
     def __init__(self, net: nn.Module, sparsity: float, step: float, parts: int) -> None:
         self.sparsity, self.step, self.parts = sparsity, step, parts
@@ -73,15 +74,6 @@ class Dual(Hook):
         """Log the largest violation and multiplier."""
         record["violation"] = max(self.violation(loop.net).values())
         record["multiplier"] = max(self.multipliers.values())
-
-    def state_dict(self) -> dict[str, Any]:
-        """Multipliers, doomed weights and how often they were updated."""
-        return {"multipliers": self.multipliers, "doomed": self.doomed, "raised": self.raised}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self.multipliers, self.doomed = state["multipliers"], state["doomed"]
-        self.raised = state["raised"]
 
 
 class Deadwooding(Method):

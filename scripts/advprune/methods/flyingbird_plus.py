@@ -31,6 +31,8 @@ class Voting(DropGrow):
     `figures(net, epoch)` returns the generalisation gap and the robust validation loss.
     """
 
+    state = (*DropGrow.state, "gaps", "losses")
+
     def __init__(self, masks: Masks, params: Mapping[str, Any], figures: Figures) -> None:
         rate = (params["drop_rate"], params["last_drop_rate"])
         super().__init__(masks, params["updates"], rate, params["growth"])
@@ -82,15 +84,6 @@ class Voting(DropGrow):
         self.losses.append(loss)
         kept, total = mk.count(self.masks.values())
         record |= {"gap": gap, "val_loss": loss, "density": kept / total}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Masks, number of updates and the history."""
-        return super().state_dict() | {"gaps": self.gaps, "losses": self.losses}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore masks, number of updates and the history."""
-        super().load_state_dict(state)
-        self.gaps, self.losses = state["gaps"], state["losses"]
 
 
 def validation(trainer: Trainer) -> Figures:

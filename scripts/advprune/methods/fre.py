@@ -8,8 +8,6 @@ prune      θ trains on with L at a small rate;  R rounds of equally many batche
 finetune   θ minimises L with the mask fixed                                 (the default)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +21,8 @@ from advprune.training.loop import Loop
 
 class RobustnessEstimation(KeepMasked):
     """Squared first-order loss changes of every filter, and a cut after each round."""
+
+    state = ("units", "masks", "totals", "done")
 
     def __init__(self, net: nn.Module, sparsity: float, rounds: int) -> None:
         super().__init__()
@@ -63,20 +63,6 @@ class RobustnessEstimation(KeepMasked):
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
         """Log how many filters are alive."""
         record["alive"] = mk.count(self.units.values())[0]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Units, masks, sums and the number of rounds so far."""
-        return {
-            "units": self.units,
-            "masks": self.masks,
-            "totals": self.totals,
-            "done": self.done,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore units, masks, sums and the number of rounds."""
-        self.units, self.masks = state["units"], state["masks"]
-        self.totals, self.done = state["totals"], state["done"]
 
 
 class FilterRobustness(Method):

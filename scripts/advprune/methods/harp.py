@@ -66,6 +66,8 @@ class HingeBudget(Hook):
     Followers, by the name of the layer that leads them, take its rate after every step.
     """
 
+    state = ("gamma", "met")
+
     def __init__(self, layers: dict[str, RatedMask], structure: str, kept: float, step: float):
         self.layers, self.kept, self.step = layers, kept, step
         self.followers = {n: leader(n, structure) for n in layers if leader(n, structure) != n}
@@ -94,14 +96,6 @@ class HingeBudget(Hook):
         self.met = self.met or round(record["excess"], 4) == 0
         if not self.met:
             self.gamma += self.step
-
-    def state_dict(self) -> dict[str, Any]:
-        """Gamma, and whether it is final."""
-        return {"gamma": self.gamma, "met": self.met}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore gamma."""
-        self.gamma, self.met = state["gamma"], state["met"]
 
 
 class Harp(Method):

@@ -57,6 +57,8 @@ class Selection(KeepMasked):
     may be a few batches only. They start at zero, where contributions have no noise of their own.
     """
 
+    state = ("units", "masks", "robust", "turn")
+
     def __init__(self, net: nn.Module, task: Task, noise: MixedNoise) -> None:
         super().__init__()
         self.params, self.sparsity, self.noise = task.params, task.sparsity, noise
@@ -132,24 +134,22 @@ class Selection(KeepMasked):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the maps."""
-        tensors = {k: getattr(self, k) for k in ("units", "masks", "robust", "alpha", "heads")}
-        states = {"optimizer": self.optimizer.state_dict(), "noise": self.noise.state_dict()}
-        return (
-            {n: {k: t.detach() for k, t in v.items()} for n, v in tensors.items()}
-            | states
-            | {"turn": self.turn}
-        )
+        return super().state_dict() | {
+            "alpha": {name: alpha.detach() for name, alpha in self.alpha.items()},
+            "heads": {name: head.detach() for name, head in self.heads.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "noise": self.noise.state_dict(),
+        }
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore all of it; parameters keep their identity for the optimisers."""
-        self.units, self.masks, self.robust = state["units"], state["masks"], state["robust"]
+        super().load_state_dict(state)
         for name, alpha in self.alpha.items():
             alpha.copy_(state["alpha"][name])
             self.heads[name].copy_(state["heads"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.noise.load_state_dict(state["noise"])
-        self.turn = state["turn"]
 
 
 class ChannelSelection(Method):

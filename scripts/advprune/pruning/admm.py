@@ -6,7 +6,6 @@ between cycles:  ρ grows,  Z ← Π(W + U),  U ← U + W − Z
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +39,8 @@ class Admm(Hook):
     weights and carry no gradient; after each of `cycles` equal parts of the phase but the last
     they are updated and rho grows by `growth`.
     """
+
+    state = ("sparse", "dual", "rho", "updates")
 
     def __init__(
         self,
@@ -90,17 +91,3 @@ class Admm(Hook):
         """Log how far the weights still are from the sparse set."""
         record["residual"] = self.residual(loop.net)
         record["rho"] = self.rho
-
-    def state_dict(self) -> dict[str, Any]:
-        """Z, U, rho and the number of updates so far."""
-        return {
-            "sparse": self.sparse,
-            "dual": self.dual,
-            "rho": self.rho,
-            "updates": self.updates,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore Z, U, rho and the number of updates."""
-        self.sparse, self.dual = state["sparse"], state["dual"]
-        self.rho, self.updates = state["rho"], state["updates"]

@@ -7,7 +7,6 @@ every count is exactly the planned one.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -140,6 +139,8 @@ class DropGrow(KeepMasked):
     layer and to grow as many.
     """
 
+    state = ("masks", "done")
+
     def __init__(
         self,
         masks: Masks,
@@ -203,11 +204,3 @@ class DropGrow(KeepMasked):
                 units = drop(self.kind.norms(weight.detach()), units, dropped)
             scores = self.kind.norms(self.growth_score(weight, loop))
             self.masks[name] = self.kind.expand(grow(scores, units, grown), mask)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Current masks and the number of updates so far."""
-        return {"masks": self.masks, "done": self.done}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore masks and the number of updates."""
-        self.masks, self.done = state["masks"], state["done"]

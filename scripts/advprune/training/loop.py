@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +51,13 @@ class Loop:
 
 
 class Hook:
-    """Something a method adds to the loop. Every part is optional."""
+    """Something a method adds to the loop. Every part is optional.
+
+    `state` names the attributes that a resumed phase must find as they were: tensors, numbers,
+    text, lists and dicts.
+    """
+
+    state: ClassVar[tuple[str, ...]] = ()
 
     def before_step(self, loop: Loop) -> None:
         """Run before the forward pass of a batch."""
@@ -67,11 +73,13 @@ class Hook:
         """Run at the end of an epoch; may add figures to its record."""
 
     def state_dict(self) -> dict[str, Any]:
-        """State to save with the epoch's checkpoint: tensors, numbers, text, lists and dicts."""
-        return {}
+        """State to save with the epoch's checkpoint."""
+        return {name: getattr(self, name) for name in self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        for name in self.state:
+            setattr(self, name, state[name])
 
 
 @torch.no_grad()

@@ -150,6 +150,38 @@ def test_a_hook_can_stop_a_phase_and_it_stays_stopped(net, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(found, net.state_dict().values(), strict=True))
 
 
+class Counting(Hook):
+    """Counts steps, and keeps the figures of its epochs."""
+
+    state = ("steps", "losses")
+
+    def __init__(self):
+        self.steps, self.losses, self.seen = 0, [], 0
+
+    def after_step(self, loop):
+        self.steps += 1
+        self.seen += 1
+
+    def after_epoch(self, loop, record):
+        self.losses.append(record["loss"])
+
+
+def test_the_state_that_a_hook_names_is_there_again(net, tmp_path):
+    """What it does not name starts anew; a subclass adds to the names."""
+    objective, counted, again = make({"name": "natural"}, THREAT), Counting(), Counting()
+    with pytest.raises(KilledError):
+        trainer(tmp_path).fit(net, objective, RECIPE, "p", [counted, KillAt(7)])
+    trainer(tmp_path).fit(net, objective, RECIPE, "p", [again, KillAt(-1)])
+    assert again.steps == 12 and again.seen == 6  # two of four epochs were done
+    assert again.losses[:2] == counted.losses and len(again.losses) == 4
+    assert Hook().state_dict() == {}
+
+    class More(Counting):
+        state = (*Counting.state, "seen")
+
+    assert More().state_dict() == {"steps": 0, "losses": [], "seen": 0}
+
+
 def test_adam_is_there_for_those_who_ask(net, tmp_path):
     """Adam's first step is the learning rate whatever the size of the gradient."""
     before = net.fc.weight.detach().clone()
