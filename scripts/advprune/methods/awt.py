@@ -12,7 +12,6 @@ the product of the gradients of u·f(x) and v·f(x̃), and the mean of (uᵀKv)�
 """
 
 import copy
-import math
 from itertools import islice
 
 import torch
@@ -96,8 +95,7 @@ class Transfer(Hook):
 
     def after_step(self, loop: Loop) -> None:
         """Draw the masks anew `refreshes` times, evenly over the phase."""
-        refreshes = self.task.params["refreshes"]
-        due = min(refreshes, math.floor(loop.time * (refreshes + 1)))
+        due = loop.due(self.task.params["refreshes"])
         if due > self.done:
             self.done = due
             for layer in mk.prunable(loop.net, self.task.structure).values():

@@ -12,8 +12,6 @@ finetune   b CE + (1 − b) T² KL(teacher ‖ θ), θ on FGSM images and the te
 The constraints θ_j = 0 on P are relaxed, and their violations raise the multipliers.
 """
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -27,15 +25,15 @@ from advprune.training.objectives import Threat, pgd
 
 
 class Dual(Hook):
-    """Multipliers of the layers' constraints, raised after each of `parts` but the last.
+    """Multipliers of the layers' constraints, raised `updates` times, evenly over the phase.
 
     `doomed` are the weights that must vanish: the smallest of the whole net.
     """
 
     state = ("multipliers", "doomed", "raised")
 
-    def __init__(self, net: nn.Module, sparsity: float, step: float, parts: int) -> None:
-        self.sparsity, self.step, self.parts = sparsity, step, parts
+    def __init__(self, net: nn.Module, sparsity: float, step: float, updates: int) -> None:
+        self.sparsity, self.step, self.updates = sparsity, step, updates
         self.raised = 0
         self.doomed = self.smallest(net)
         self.multipliers = dict.fromkeys(self.doomed, 0.0)
@@ -52,8 +50,8 @@ class Dual(Hook):
         return {n: total / max(1, int(self.doomed[n].sum())) for n, total in sums.items()}
 
     def before_step(self, loop: Loop) -> None:
-        """Choose the doomed anew and raise the multipliers, at the start of every part but one."""
-        due = math.floor(loop.step * self.parts / loop.steps)
+        """Choose the doomed anew and raise the multipliers, when an update is due."""
+        due = loop.due(self.updates)
         if due <= self.raised:
             return
         self.raised = due
@@ -82,7 +80,7 @@ class Deadwooding(Method):
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Shrink what shall go under the teacher's eyes, then remove it."""
         params, recipe = task.params, task.recipes["prune"]
-        dual = Dual(net, task.sparsity, params["dual_step"], params["updates"] + 1)
+        dual = Dual(net, task.sparsity, params["dual_step"], params["updates"])
         share = params["distillation"]
         objective = Distilled(task.teacher, params["temperature"], share, labels=1 - share)
         task.trainer.fit(net, objective, recipe, "prune", hooks=[dual])

@@ -46,7 +46,7 @@ class RobustnessEstimation(KeepMasked):
         terms = {n: p.grad * self.before[n] for n, p in loop.net.named_parameters()}
         for name, change in filter_sums(loop.net, terms).items():
             self.totals[name] += change.square()
-        due = loop.step * self.rounds // loop.steps
+        due = loop.due(self.rounds, last=True)
         if due > self.done:
             self.done = due
             self.cut(loop.net)

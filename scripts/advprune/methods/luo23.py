@@ -114,7 +114,7 @@ class Selection(KeepMasked):
 
     def before_step(self, loop: Loop) -> None:
         """Cut the blocks whose share is over."""
-        self.cut(loop.net, int(loop.step * len(self.blocks) // loop.steps))
+        self.cut(loop.net, loop.due(len(self.blocks), last=True))
 
     def cut(self, net: nn.Module, turn: int) -> None:
         """Remove the closed channels of all blocks before `turn` that still have them."""

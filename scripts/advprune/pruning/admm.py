@@ -4,7 +4,6 @@ Z ← Π(W), U ← 0;  every batch a step on f(W) + Σ ρ/2 ‖W − Z + U‖²
 between cycles:  ρ grows,  Z ← Π(W + U),  U ← U + W − Z
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -73,7 +72,7 @@ class Admm(Hook):
 
     def before_step(self, loop: Loop) -> None:
         """Update rho, Z and U at the start of every cycle but the first."""
-        due = math.floor(loop.step * self.cycles / loop.steps)
+        due = loop.due(self.cycles - 1)
         if due <= self.updates:
             return
         self.updates = due

@@ -161,8 +161,7 @@ class DropGrow(KeepMasked):
         grows there must start at zero.
         """
         self.hold(loop)
-        updates = self.updates_in(loop)
-        due = min(updates, loop.step * (updates + 1) // loop.steps)
+        due = loop.due(self.updates_in(loop))
         if due > self.done:
             self.done = due
             self.rewire(loop)

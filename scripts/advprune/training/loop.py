@@ -49,6 +49,15 @@ class Loop:
         """Share of the phase that is over, in [0, 1]."""
         return self.step / self.steps
 
+    def due(self, times: int, last: bool = False) -> int:
+        """How many of `times` updates, spread evenly over the phase, are due by now.
+
+        Behind each of them lies as much training as between two, so that none comes at the end of
+        the phase; with `last` the last one does. In whole numbers, because a product of floats may
+        round an update to the step after.
+        """
+        return min(times, self.step * (times if last else times + 1) // self.steps)
+
 
 class Hook:
     """Something a method adds to the loop. Every part is optional.

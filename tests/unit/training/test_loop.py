@@ -1,13 +1,16 @@
+import dataclasses
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advprune.base.errors import UserError
 from advprune.pruning import masks as mk
 from advprune.pruning.admm import Admm
 from advprune.pruning.masked import KeepMasked
-from advprune.training.loop import Hook, accuracy, robust_accuracy
+from advprune.training.loop import Hook, Loop, accuracy, robust_accuracy
 from advprune.training.objectives import make
 from advprune.training.recipes import Recipe, multiplier
 from helpers.small import blobs
@@ -148,6 +151,31 @@ def test_a_hook_can_stop_a_phase_and_it_stays_stopped(net, tmp_path):
     again = trainer(tmp_path).fit(net, objective, RECIPE, "p", [StopAfter()])
     assert len(history) == 2 and again == history
     assert all(torch.equal(a, b) for a, b in zip(found, net.state_dict().values(), strict=True))
+
+
+@given(steps=st.integers(1, 500), times=st.integers(0, 200), last=st.booleans())
+def test_updates_come_evenly_and_the_last_one_at_the_end_only_if_it_is_asked_for(
+    steps, times, last
+):
+    loop = Loop(None, None, epochs=1, steps=steps)
+    due = [dataclasses.replace(loop, step=step).due(times, last) for step in range(steps + 1)]
+    assert due[0] == 0 and due[-1] == times and due == sorted(due)
+    if times == 0:
+        return
+    parts = times if last else times + 1
+    for n in range(1, times + 1):  # with the first step at or after its share
+        first = -(-n * steps // parts)
+        assert due[first - 1] < n <= due[first]
+    if steps >= parts:
+        assert (due[-2] == times) != last
+
+
+def test_an_update_whose_share_is_a_whole_step_comes_with_that_step():
+    """Of 141 parts of 47 steps every third ends with a step; in floats the seventh came late."""
+    loop = Loop(None, None, epochs=1, steps=47)
+    for loop.step in range(47):
+        assert loop.due(140) == 3 * loop.step
+    assert any(math.floor(step / 47 * 141) != 3 * step for step in range(47))
 
 
 class Counting(Hook):
