@@ -14,7 +14,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.schedules import sparsities, split
+from advprune.pruning.schedules import sparsities, split_epochs
 
 
 def sizes(net: nn.Module, structure: str) -> Scores:
@@ -31,7 +31,7 @@ class IterativeMagnitude(Method):
         """Cut and train in turns; the epochs are shared by the trainings between the cuts."""
         params = task.params
         schedule = sparsities(task.sparsity, params["rounds"], params["schedule"])
-        recipes = split(task.recipes["prune"], max(1, len(schedule) - 1))
+        recipes = split_epochs(task.recipes["prune"], max(1, len(schedule) - 1))
         for t, sparsity in enumerate(schedule, 1):
             # what is gone is zero and stays last
             units = mk.rank(sizes(net, task.structure), sparsity, scope=params["scope"], floor=1)
