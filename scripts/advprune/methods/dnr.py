@@ -19,7 +19,8 @@ from torch import nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.admm import Admm, Weights
-from advprune.pruning.dropgrow import DropGrow, Plan, linear_rate, momentum_growth, split
+from advprune.pruning.allocation import share_out
+from advprune.pruning.dropgrow import DropGrow, Plan, linear_rate, momentum_growth
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Loop
 
@@ -71,7 +72,7 @@ class Rewiring(DropGrow):
         room = {n: math.floor(CAP * min(k, moved[n] + drops[n])) for n, k in free.items()}
         if sum(room.values()) < dropped:
             room = free
-        grown = split(dropped, shares, room)
+        grown = share_out(dropped, shares, room)
         return {name: (drops[name], grown[name]) for name in drops}
 
 

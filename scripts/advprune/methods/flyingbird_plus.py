@@ -18,7 +18,8 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.dropgrow import DropGrow, Plan, igq_masks, split
+from advprune.pruning.allocation import share_out
+from advprune.pruning.dropgrow import DropGrow, Plan, igq_masks
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Loop, Trainer, robust_figures
 
@@ -70,7 +71,7 @@ class Voting(DropGrow):
         """The plan, changed so that the whole net ends with the target count."""
         now = sum(active for active, _ in counts.values())
         shares = {name: active / now for name, (active, _) in counts.items()}
-        goals = split(self.target, shares, {name: total for name, (_, total) in counts.items()})
+        goals = share_out(self.target, shares, {name: total for name, (_, total) in counts.items()})
         result = {}
         for name, (active, _) in counts.items():
             dropped = max(plan.get(name, (0, 0))[0], active - goals[name])

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
-from advprune.pruning.allocation import allocate, leader, unit_counts
+from advprune.pruning.allocation import allocate, rate_group, unit_counts
 from advprune.pruning.masks import Masks, Units
 from advprune.pruning.parametrization import parametrised
 from advprune.pruning.scores import freeze_layers, scaled_scores
@@ -70,7 +70,8 @@ class HingeBudget(Hook):
 
     def __init__(self, layers: dict[str, RatedMask], structure: str, kept: float, step: float):
         self.layers, self.kept, self.step = layers, kept, step
-        self.followers = {n: leader(n, structure) for n in layers if leader(n, structure) != n}
+        groups = {name: rate_group(name, structure) for name in layers}
+        self.followers = {name: group for name, group in groups.items() if group != name}
         self.gamma, self.met = step, False
 
     def excess(self) -> Tensor:

@@ -6,13 +6,14 @@ every count is exactly the planned one.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
+from advprune.pruning.allocation import round_to_total
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Loop
@@ -36,40 +37,6 @@ def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
     return {name: 1 / (high * n + 1) for name, n in sizes.items()}
 
 
-def allocate(densities: dict[str, float], sizes: dict[str, int], total: int) -> dict[str, int]:
-    """Integer counts nearest to density · size that sum to `total` (largest remainders)."""
-    return whole({name: densities[name] * sizes[name] for name in sizes}, sizes, total)
-
-
-def whole(exact: dict[str, float], room: Mapping[str, int], total: int) -> dict[str, int]:
-    """Whole numbers within `room` nearest to `exact`, whose sum is `total`, that sum to `total`."""
-    counts = {name: math.floor(value) for name, value in exact.items()}
-    # a layer can be full; the sort is stable, so ties go to the earlier layer
-    open_layers = [n for n in exact if counts[n] < room[n]]
-    by_remainder = sorted(open_layers, key=lambda n: counts[n] - exact[n])
-    for name in by_remainder[: total - sum(counts.values())]:
-        counts[name] += 1
-    return counts
-
-
-def split(total: int, shares: dict[str, float], room: Mapping[str, int]) -> dict[str, int]:
-    """Distribute `total` over layers in proportion to `shares` (sum 1) within their `room`.
-
-    What overflows a layer is spread evenly over those with room left, until nothing overflows
-    (card dnr, step 4). The counts sum to `total`, or to all the room where that is less.
-    """
-    total = min(total, sum(room.values()))
-    exact = {name: total * share for name, share in shares.items()}
-    while True:
-        overflow = sum(max(0.0, exact[n] - room[n]) for n in exact)
-        exact = {n: min(value, float(room[n])) for n, value in exact.items()}
-        open_layers = [n for n in exact if exact[n] < room[n]]
-        if overflow < 1e-6 or not open_layers:
-            return whole(exact, room, total)
-        for name in open_layers:
-            exact[name] += overflow / len(open_layers)
-
-
 def random_masks(net: nn.Module, counts: dict[str, int], rng: torch.Generator) -> Masks:
     """Unstructured masks with the given number of random connections per layer."""
     masks = Masks({})
@@ -83,7 +50,9 @@ def igq_masks(net: nn.Module, sparsity: float, rng: torch.Generator) -> Masks:
     """Random masks with IGQ densities and exactly the sparsity over the whole net."""
     sizes = {n: w.numel() for n, w in mk.weights(net).items()}
     total = mk.kept_count(sum(sizes.values()), sparsity)
-    return random_masks(net, allocate(igq_densities(sizes, 1 - sparsity), sizes, total), rng)
+    densities = igq_densities(sizes, 1 - sparsity)
+    exact = {name: densities[name] * size for name, size in sizes.items()}
+    return random_masks(net, round_to_total(exact, sizes, total), rng)
 
 
 def cosine_rate(start: float, end: float, time: float) -> float:

@@ -4,8 +4,6 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from advprune.methods import base, dnr
 from advprune.pruning import dropgrow as dg
@@ -39,28 +37,6 @@ def test_the_first_mask_is_uniform_over_the_net_and_exact(net, tmp_path, structu
     for mask in units.values():
         spread = (mask.numel() * share * (1 - share)) ** 0.5
         assert abs(int(mask.sum()) - share * mask.numel()) <= 3.5 * spread
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    room=st.lists(st.integers(0, 60), min_size=1, max_size=7),
-    seed=st.integers(0, 999),
-    part=st.floats(0, 1.2),
-)
-def test_split_fits_its_layers_and_sums_to_the_total(room, seed, part):
-    shares = torch.rand(len(room), generator=torch.Generator().manual_seed(seed)).double() + 1e-3
-    shares = dict(enumerate((shares / shares.sum()).tolist()))
-    total = round(part * sum(room))
-    found = dg.split(total, shares, dict(enumerate(room)))
-    assert sum(found.values()) == min(total, sum(room))
-    assert all(0 <= found[i] <= room[i] for i in found)
-    if all(total * shares[i] <= room[i] for i in shares):
-        assert all(abs(found[i] - total * shares[i]) < 1 for i in shares)
-
-
-def test_what_overflows_a_layer_is_spread_evenly():
-    found = dg.split(12, {"a": 0.75, "b": 0.25, "c": 0.0}, {"a": 3, "b": 10, "c": 10})
-    assert found == {"a": 3, "b": 6, "c": 3}  # 9, 3, 0 with 6 too many for a
 
 
 class Watch(dnr.Rewiring):
