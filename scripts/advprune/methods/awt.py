@@ -121,7 +121,7 @@ class AdversarialWinningTicket(Method):
         transfer.measure_scale(task.trainer.rng("scale"))
         units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
         with parametrised(net, task.structure, lambda name, _: Keep(units[name])) as parts:
-            task.trainer.fit(net, transfer, task.recipes["prune"], "prune", hooks=[transfer])
+            task.fit(net, "prune", objective=transfer, hooks=[transfer])
         units = Units({name: part.mask for name, part in parts.items()})
         if task.params["rewind"]:
             net.load_state_dict(start)

@@ -79,11 +79,11 @@ class Deadwooding(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Shrink what shall go under the teacher's eyes, then remove it."""
-        params, recipe = task.params, task.recipes["prune"]
+        params = task.params
         dual = Dual(net, task.sparsity, params["dual_step"], params["updates"])
         share = params["distillation"]
         objective = Distilled(task.teacher, params["temperature"], share, labels=1 - share)
-        task.trainer.fit(net, objective, recipe, "prune", hooks=[dual])
+        task.fit(net, "prune", objective=objective, hooks=[dual])
         units = Units({name: ~doomed for name, doomed in dual.smallest(net).items()})
         return mk.weight_masks(net, units, "unstructured")
 
@@ -98,8 +98,7 @@ class Deadwooding(Method):
             labels=params["labels"],
             attack=lambda net, x, y, rng: pgd(net, x, y, single, rng),
         )
-        recipe = task.recipes["finetune"]
-        task.trainer.fit(net, objective, recipe, "finetune", hooks=[KeepMasked(masks)])
+        task.fit(net, "finetune", objective=objective, hooks=[KeepMasked(masks)])
 
 
 METHOD = Deadwooding()

@@ -29,7 +29,7 @@ class LotteryTicket(Method):
         recipes = iter(split_epochs(recipe, len(schedule)))
 
         def train(name: str, hooks: list) -> None:
-            task.trainer.fit(net, task.objectives["prune"], next(recipes), name, hooks=hooks)
+            task.fit(net, "prune", name, recipe=next(recipes), hooks=hooks)
 
         options = {k: params[k] for k in ("scope", "floor", "rewind")}
         return search(net, task.structure, schedule, train, **options)

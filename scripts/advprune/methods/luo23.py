@@ -164,8 +164,7 @@ class ChannelSelection(Method):
         selection = Selection(net, task, noise)
         parameters = [*net.parameters(), *selection.heads.values()]
         with feature_maps(net) as selection.maps, gated(net, selection.gate):
-            recipe = task.recipes["prune"]
-            trainer.fit(net, selection, recipe, "prune", [selection], parameters)
+            task.fit(net, "prune", objective=selection, hooks=[selection], parameters=parameters)
         selection.cut(net, len(selection.blocks))
         return selection.masks
 

@@ -39,9 +39,7 @@ class IterativeMagnitude(Method):
             mk.apply(net, masks)
             if t < len(schedule):
                 hooks = [KeepMasked(masks)]
-                task.trainer.fit(
-                    net, task.objectives["prune"], recipes[t - 1], f"prune-{t}", hooks=hooks
-                )
+                task.fit(net, "prune", f"prune-{t}", recipe=recipes[t - 1], hooks=hooks)
         return masks
 
 
