@@ -4,6 +4,7 @@ Z ← Π(W), U ← 0;  every batch a step on f(W) + Σ ρ/2 ‖W − Z + U‖²
 between cycles:  ρ grows,  Z ← Π(W + U),  U ← U + W − Z
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
+from advprune.pruning.masks import Masks
 from advprune.training.loop import Hook, Loop
 
 Weights = dict[str, Tensor]  # by layer name
@@ -36,7 +38,7 @@ class Admm(Hook):
 
     `project` maps weights by layer name to masks of the same shapes. Z and U live beside the
     weights and carry no gradient; after each of `cycles` equal parts of the phase but the last
-    they are updated and rho grows by `growth`.
+    they are updated and rho grows by `growth`, but never beyond `cap`.
     """
 
     state = ("sparse", "dual", "rho", "updates")
@@ -49,9 +51,10 @@ class Admm(Hook):
         rho: float,
         growth: float,
         cycles: int,
+        cap: float = math.inf,
     ) -> None:
         self.structure, self.project = structure, project
-        self.rho, self.growth, self.cycles = rho, growth, cycles
+        self.rho, self.growth, self.cap, self.cycles = min(rho, cap), growth, cap, cycles
         self.updates = 0
         current = mk.weights(net, structure)
         self.dual = {n: torch.zeros_like(w) for n, w in current.items()}
@@ -76,7 +79,7 @@ class Admm(Hook):
         if due <= self.updates:
             return
         self.updates = due
-        self.rho *= self.growth
+        self.rho = min(self.rho * self.growth, self.cap)
         current = mk.weights(loop.net, self.structure)
         self.sparse = self._projected({n: w + self.dual[n] for n, w in current.items()})
         self.dual = {n: self.dual[n] + w - self.sparse[n] for n, w in current.items()}
@@ -90,3 +93,23 @@ class Admm(Hook):
         """Log how far the weights still are from the sparse set."""
         record["residual"] = self.residual(loop.net)
         record["rho"] = self.rho
+
+
+def search(
+    net: nn.Module,
+    structure: str,
+    sparsity: float,
+    train: Callable[..., object],
+    *,
+    rho: float,
+    growth: float,
+    cycles: int,
+    cap: float = math.inf,
+) -> Masks:
+    """Masks of the projection of the net that `train(hooks=…)` has drawn to the sparse set.
+
+    The net stays dense, with the weights that were drawn there.
+    """
+    project = largest(structure, sparsity)
+    train(hooks=[Admm(net, structure, project, rho, growth, cycles, cap)])
+    return mk.weight_masks(net, mk.rank(mk.magnitudes(net, structure), sparsity), structure)

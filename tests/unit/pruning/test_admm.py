@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import pytest
@@ -5,7 +6,8 @@ import torch
 from torch import nn
 
 from advprune.pruning import masks as mk
-from advprune.pruning.admm import Admm
+from advprune.pruning.admm import Admm, search
+from advprune.pruning.admm import largest as support
 from advprune.training.loop import Loop
 
 
@@ -23,9 +25,9 @@ def largest(weights):
     return {n: mk.top_k(w.abs(), 6) for n, w in weights.items()}
 
 
-def pull(rho=0.3, growth=1.3, cycles=4):
+def pull(rho=0.3, growth=1.3, cycles=4, **cap):
     toy = Toy()
-    hook = Admm(toy, "unstructured", largest, rho, growth, cycles)
+    hook = Admm(toy, "unstructured", largest, rho, growth, cycles, **cap)
     loop = Loop(toy, torch.optim.SGD(toy.parameters(), lr=0.1), epochs=4, steps=40)
     return toy, hook, loop
 
@@ -84,3 +86,35 @@ def test_the_residual_falls_between_updates_when_only_the_penalty_acts():
         hook.penalty(loop).backward()
         loop.optimizer.step()
     assert all(b < a for a, b in itertools.pairwise(residuals))
+
+
+@pytest.mark.parametrize("cap", [0.1, 0.3, 0.45, 9.0])
+def test_rho_never_exceeds_its_cap(cap):
+    _, hook, loop = pull(cap=cap)
+    rhos = []
+    for loop.step in range(40):
+        hook.before_step(loop)
+        rhos.append(hook.rho)
+    assert rhos[::10] == pytest.approx([min(cap, 0.3 * 1.3**k) for k in range(4)])
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
+def test_a_search_ends_with_the_projection_of_what_was_trained(net, structure):
+    dense = copy.deepcopy(net)
+
+    def train(hooks):
+        (hook,) = hooks
+        assert (hook.rho, hook.growth, hook.cycles, hook.cap) == (0.1, 2.0, 3, 0.2)
+        with torch.no_grad():
+            for weight in net.parameters():
+                weight.copy_(weight.flatten().flip(0).view_as(weight))
+
+    masks = search(net, structure, 0.5, train, rho=0.1, growth=2.0, cycles=3, cap=0.2)
+    units = mk.rank(mk.magnitudes(net, structure), 0.5)
+    expected = mk.weight_masks(net, units, structure)
+    assert all(torch.equal(mask, expected[n]) for n, mask in masks.items())
+    weights = mk.weights(net, structure)
+    kept = support(structure, 0.5)(weights)
+    assert all(torch.equal(masks[f"{n}.weight"], kept[n]) for n in weights)
+    start = mk.weights(dense, structure)
+    assert all(torch.equal(w.flatten(), start[n].flatten().flip(0)) for n, w in weights.items())
