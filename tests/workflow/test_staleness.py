@@ -44,7 +44,7 @@ def test_touching_every_file_plans_nothing(checkout):
 @pytest.mark.parametrize(
     ("method", "line"),
     [
-        ("hydra", "masks = fold_scores(net, task.structure)"),
+        ("hydra", "return learn_masks("),
         ("flyingbird", "mk.apply(net, masks)"),
         ("radmm", "task.fit("),
     ],

@@ -12,18 +12,16 @@ the product of the gradients of u·f(x) and v·f(x̃), and the mean of (uᵀKv)�
 """
 
 import copy
-import math
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.data.batches import batches
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
+from advprune.pruning.parametrization import parametrised
 from advprune.pruning.tickets import Keep, measure_statistics
 from advprune.training.inner import pgd
 from advprune.training.loop import Hook, Loop
@@ -47,6 +45,8 @@ def probe(
 
 class Transfer(Hook):
     """Objective and schedule of the search: the student's masks are the parametrizations `Keep`."""
+
+    state = ("done",)  # the masks are part of the net
 
     def __init__(self, teacher: nn.Module, task: Task) -> None:
         self.teacher, self.task = teacher.eval(), task
@@ -95,8 +95,7 @@ class Transfer(Hook):
 
     def after_step(self, loop: Loop) -> None:
         """Draw the masks anew `refreshes` times, evenly over the phase."""
-        refreshes = self.task.params["refreshes"]
-        due = min(refreshes, math.floor(loop.time * (refreshes + 1)))
+        due = loop.due(self.task.params["refreshes"])
         if due > self.done:
             self.done = due
             for layer in mk.prunable(loop.net, self.task.structure).values():
@@ -110,14 +109,6 @@ class Transfer(Hook):
         record |= {"logit_distance": logits, "kernel_distance": kernel}
         self.totals = []
 
-    def state_dict(self) -> dict[str, Any]:
-        """Refreshes so far; the masks are part of the net."""
-        return {"done": self.done}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the number of refreshes."""
-        self.done = state["done"]
-
 
 class AdversarialWinningTicket(Method):
     """Magnitude of initial weights that were moved until the sparse net mimics the dense one."""
@@ -128,17 +119,13 @@ class AdversarialWinningTicket(Method):
         measure_statistics(net, task.trainer, task.recipes["prune"].batch)
         transfer = Transfer(copy.deepcopy(net), task)
         transfer.measure_scale(task.trainer.rng("scale"))
-        masks = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
-        layers = mk.prunable(net, task.structure)
-        for name, layer in layers.items():
-            parametrize.register_parametrization(layer, "weight", Keep(masks[name]))
-        task.trainer.fit(net, transfer, task.recipes["prune"], "prune", hooks=[transfer])
-        for name, layer in layers.items():
-            masks[name] = layer.parametrizations.weight[0].mask
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
+        units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
+        with parametrised(net, task.structure, lambda name, _: Keep(units[name])) as parts:
+            task.fit(net, "prune", objective=transfer, hooks=[transfer])
+        units = Units({name: part.mask for name, part in parts.items()})
         if task.params["rewind"]:
             net.load_state_dict(start)
-        return mk.weight_masks(net, masks, task.structure)
+        return mk.weight_masks(net, units, task.structure)
 
 
 METHOD = AdversarialWinningTicket()

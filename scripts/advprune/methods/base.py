@@ -15,8 +15,8 @@ from typing import Any
 from torch import nn
 
 from advprune.plan.specs import FinetuneSpec, PruneSpec, Recipe
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
 from advprune.training.objective import Objective, make
 
@@ -41,14 +41,22 @@ class Task:
     teacher: nn.Module | None = None
 
     def fit(
-        self, net: nn.Module, phase: str, name: str | None = None, **options: Any
+        self,
+        net: nn.Module,
+        phase: str,
+        name: str | None = None,
+        *,
+        objective: Objective | None = None,
+        recipe: Recipe | None = None,
+        **options: Any,
     ) -> list[dict[str, float]]:
-        """Train `net` through one phase with that phase's objective and recipe.
+        """Train `net` through one phase, with that phase's objective and recipe if none is given.
 
         A method that goes through a phase several times gives each pass a `name`: randomness and
         resume files follow it.
         """
-        objective, recipe = self.objectives[phase], self.recipes[phase]
+        objective = objective or self.objectives[phase]
+        recipe = recipe or self.recipes[phase]
         return self.trainer.fit(net, objective, recipe, name or phase, **options)
 
 

@@ -14,13 +14,15 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.dropgrow import DropGrow, Plan, random_masks
 from advprune.pruning.masks import Masks
+from advprune.pruning.parametrization import attach, remove
 from advprune.training.loop import Loop
+
+THETA = ".parametrizations.weight.original"  # what a layer's θ is called while it trains
 
 
 class Signed(nn.Module):
@@ -70,7 +72,7 @@ class Sampling(DropGrow):
             noise = torch.randn(theta.shape, generator=loop.rng, device=theta.device)
             theta += scale * noise * self.masks[name]
         left = {name: theta > 0 for name, theta in thetas.items()}
-        self.masks = dict(left)
+        self.masks = Masks(dict(left))
         self.rewire(loop)
         for name, theta in thetas.items():
             theta[self.masks[name] & ~left[name]] = self.newborn
@@ -97,37 +99,33 @@ class ConnectivitySampling(Method):
         sizes = {n: w.numel() for n, w in mk.weights(net).items()}
         budget = mk.kept_count(sum(sizes.values()), task.sparsity)
         thetas = self.parametrise(net, task)
-        masks = {n: theta.detach() > 0 for n, theta in thetas.items()}
+        masks = Masks({n: theta.detach() > 0 for n, theta in thetas.items()})
         sampling = Sampling(masks, budget, task.params["noise"], task.params["newborn"])
         task.fit(net, "train", hooks=[sampling])
-        return self.folded(net, task.sparsity)
+        return self.export(net, thetas, task.sparsity)
 
     @staticmethod
     def parametrise(net: nn.Module, task: Task) -> dict[str, nn.Parameter]:
         """Put signs and θ on every layer; θ by parameter name."""
         rng, named = task.trainer.rng("connectivity"), task.params["init_density"]
         masks = random_masks(net, initial_counts(net, named, 1 - task.sparsity), rng)
-        thetas = {}
-        for name, layer in mk.prunable(net, "unstructured").items():
-            normal = torch.randn(layer.weight.shape, generator=rng, device=layer.weight.device)
+
+        def signed(name: str, theta: Tensor) -> Signed:
+            normal = torch.randn(theta.shape, generator=rng, device=theta.device)
             # Keras' He normal is cut at two deviations and widened to keep its variance
-            spread = math.sqrt(2 / layer.weight[0].numel()) / 0.87962566
-            nn.init.trunc_normal_(layer.weight, 0, spread, -2 * spread, 2 * spread, generator=rng)
-            with torch.no_grad():
-                layer.weight.copy_(layer.weight.abs() * masks[f"{name}.weight"])
-            signs = Signed(torch.where(normal < 0, -1.0, 1.0))
-            parametrize.register_parametrization(layer, "weight", signs, unsafe=True)
-            theta = layer.parametrizations.weight.original
-            thetas[f"{name}.parametrizations.weight.original"] = theta
-        return thetas
+            spread = math.sqrt(2 / theta[0].numel()) / 0.87962566
+            nn.init.trunc_normal_(theta, 0, spread, -2 * spread, 2 * spread, generator=rng)
+            theta.abs_().mul_(masks[f"{name}.weight"])
+            return Signed(torch.where(normal < 0, -1.0, 1.0))
+
+        attach(net, "unstructured", signed)
+        return {n: p for n, p in net.named_parameters() if n.endswith(THETA)}
 
     @staticmethod
-    def folded(net: nn.Module, sparsity: float) -> Masks:
-        """Fold the parametrization away and return the masks of exactly the sparsity."""
-        scores = {}
-        for name, layer in mk.prunable(net, "unstructured").items():
-            scores[name] = layer.parametrizations.weight.original.detach().clone()
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    def export(net: nn.Module, thetas: dict[str, nn.Parameter], sparsity: float) -> Masks:
+        """Leave plain weights and return the masks of exactly the sparsity."""
+        scores = {n.removesuffix(THETA): theta.detach().clone() for n, theta in thetas.items()}
+        remove(net, effective=True)
         units = mk.rank(scores, sparsity, scope="global", floor=1)
         masks = mk.weight_masks(net, units, "unstructured")
         mk.apply(net, masks)

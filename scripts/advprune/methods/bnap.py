@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from advprune.methods.base import Method, Task
 from advprune.models.graph import batchnorm_of
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.masks import Masks, Scores, Units
 
 
 def scales(net: nn.Module) -> Scores:
@@ -44,10 +44,10 @@ class BatchNormAssisted(Method):
         units = self.smallest_weights(net, task.sparsity)
         masks = mk.weight_masks(net, units, "unstructured")
         # a filter that lost all its weights would otherwise emit its shift
-        return masks | mk.closed_batchnorm(net, masks)
+        return mk.close_batchnorm(net, masks)
 
     @staticmethod
-    def smallest_weights(net: nn.Module, sparsity: float) -> Masks:
+    def smallest_weights(net: nn.Module, sparsity: float) -> Units:
         """Unit masks of single weights: the convolutions take what the linear layers leave."""
         scores = {n: w.abs() for n, w in effective_weights(net).items()}
         magnitudes = mk.magnitudes(net, "unstructured")
@@ -56,7 +56,7 @@ class BatchNormAssisted(Method):
         removed = mk.removed_count(total, sparsity) - sum(int((~m).sum()) for m in linear.values())
         share = removed / sum(s.numel() for s in scores.values())
         convolutions = mk.rank(scores, share, scope="global", floor=1)
-        return {n: (convolutions | linear)[n] for n in magnitudes}
+        return Units({n: (convolutions | linear)[n] for n in magnitudes})
 
 
 METHOD = BatchNormAssisted()

@@ -12,38 +12,37 @@ finetune   b CE + (1 − b) T² KL(teacher ‖ θ), θ on FGSM images and the te
 The constraints θ_j = 0 on P are relaxed, and their violations raise the multipliers.
 """
 
-import math
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.plan.specs import Threat
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import KeepMasked
+from advprune.pruning.masked import KeepMasked
+from advprune.pruning.masks import Masks, Units
 from advprune.training.distill import Distilled
 from advprune.training.inner import pgd
 from advprune.training.loop import Hook, Loop
 
 
 class Dual(Hook):
-    """Multipliers of the layers' constraints, raised after each of `parts` but the last.
+    """Multipliers of the layers' constraints, raised `updates` times, evenly over the phase.
 
     `doomed` are the weights that must vanish: the smallest of the whole net.
     """
 
-    def __init__(self, net: nn.Module, sparsity: float, step: float, parts: int) -> None:
-        self.sparsity, self.step, self.parts = sparsity, step, parts
+    state = ("multipliers", "doomed", "raised")
+
+    def __init__(self, net: nn.Module, sparsity: float, step: float, updates: int) -> None:
+        self.sparsity, self.step, self.updates = sparsity, step, updates
         self.raised = 0
         self.doomed = self.smallest(net)
         self.multipliers = dict.fromkeys(self.doomed, 0.0)
 
-    def smallest(self, net: nn.Module) -> Masks:
+    def smallest(self, net: nn.Module) -> Units:
         """Weights to remove by layer name; at least one weight of each layer is none."""
         units = mk.rank(mk.magnitudes(net, "unstructured"), self.sparsity, "global", floor=1)
-        return {name: ~kept for name, kept in units.items()}
+        return Units({name: ~kept for name, kept in units.items()})
 
     def violation(self, net: nn.Module) -> dict[str, float]:
         """Mean magnitude of each layer's doomed weights."""
@@ -52,8 +51,8 @@ class Dual(Hook):
         return {n: total / max(1, int(self.doomed[n].sum())) for n, total in sums.items()}
 
     def before_step(self, loop: Loop) -> None:
-        """Choose the doomed anew and raise the multipliers, at the start of every part but one."""
-        due = math.floor(loop.step * self.parts / loop.steps)
+        """Choose the doomed anew and raise the multipliers, when an update is due."""
+        due = loop.due(self.updates)
         if due <= self.raised:
             return
         self.raised = due
@@ -75,27 +74,19 @@ class Dual(Hook):
         record["violation"] = max(self.violation(loop.net).values())
         record["multiplier"] = max(self.multipliers.values())
 
-    def state_dict(self) -> dict[str, Any]:
-        """Multipliers, doomed weights and how often they were updated."""
-        return {"multipliers": self.multipliers, "doomed": self.doomed, "raised": self.raised}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self.multipliers, self.doomed = state["multipliers"], state["doomed"]
-        self.raised = state["raised"]
-
 
 class Deadwooding(Method):
     """Dual ascent on a global magnitude constraint, then distillation on FGSM images."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Shrink what shall go under the teacher's eyes, then remove it."""
-        params, recipe = task.params, task.recipes["prune"]
-        dual = Dual(net, task.sparsity, params["dual_step"], params["updates"] + 1)
+        params = task.params
+        dual = Dual(net, task.sparsity, params["dual_step"], params["updates"])
         share = params["distillation"]
         objective = Distilled(task.teacher, params["temperature"], share, labels=1 - share)
-        task.trainer.fit(net, objective, recipe, "prune", hooks=[dual])
-        return mk.weight_masks(net, {n: ~d for n, d in dual.smallest(net).items()}, "unstructured")
+        task.fit(net, "prune", objective=objective, hooks=[dual])
+        units = Units({name: ~doomed for name, doomed in dual.smallest(net).items()})
+        return mk.weight_masks(net, units, "unstructured")
 
     def finetune(self, net: nn.Module, masks: Masks, task: Task) -> None:
         """Masked training on FGSM images, by labels and by the teacher."""
@@ -108,8 +99,7 @@ class Deadwooding(Method):
             labels=params["labels"],
             attack=lambda net, x, y, rng: pgd(net, x, y, single, rng),
         )
-        recipe = task.recipes["finetune"]
-        task.trainer.fit(net, objective, recipe, "finetune", hooks=[KeepMasked(masks)])
+        task.fit(net, "finetune", objective=objective, hooks=[KeepMasked(masks)])
 
 
 METHOD = Deadwooding()

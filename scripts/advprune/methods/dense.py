@@ -11,7 +11,7 @@ class Dense(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Remove nothing."""
-        return {}
+        return Masks({})
 
 
 METHOD = Dense()

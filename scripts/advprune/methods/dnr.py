@@ -14,13 +14,14 @@ A unit is a weight or an input channel; the norms of channels are Euclidean.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.dropgrow import DropGrow, Plan, linear_rate, momentum_growth, split, units_of
+from advprune.pruning.admm import Admm, Weights
+from advprune.pruning.allocation import share_out
+from advprune.pruning.dropgrow import DropGrow, Plan, linear_rate, momentum_growth
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import Admm
 from advprune.training.loop import Loop
 
 CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may not grow
@@ -54,8 +55,8 @@ class Rewiring(DropGrow):
         """Inactive units with any momentum: behind a dead ReLU nothing could learn."""
         parameters, found = dict(loop.net.named_parameters()), {}
         for name, mask in self.masks.items():
-            pushed = units_of(momentum_growth(parameters[name], loop) > 0, self.structure)
-            found[name] = int((pushed & ~units_of(mask, self.structure)).sum())
+            pushed = self.kind.occupied(momentum_growth(parameters[name], loop) > 0)
+            found[name] = int((pushed & ~self.kind.occupied(mask)).sum())
         return found
 
     def plan(self, loop: Loop) -> Plan:
@@ -71,7 +72,7 @@ class Rewiring(DropGrow):
         room = {n: math.floor(CAP * min(k, moved[n] + drops[n])) for n, k in free.items()}
         if sum(room.values()) < dropped:
             room = free
-        grown = split(dropped, shares, room)
+        grown = share_out(dropped, shares, room)
         return {name: (drops[name], grown[name]) for name in drops}
 
 
@@ -87,13 +88,12 @@ class DynamicRewiring(Method):
             for name, norms in mk.magnitudes(net, structure).items()
         }
         units = mk.rank(noise, task.sparsity, scope="global", floor=1)
-        layers = mk.weights(net, structure)
-        masks = {f"{n}.weight": mk.expand(u, layers[n], structure) for n, u in units.items()}
+        masks = mk.weight_masks(net, units, structure)
         mk.apply(net, masks)
         rate = (params["drop_rate"], params["last_drop_rate"])
         rewiring = Rewiring(masks, params["updates"], rate, "momentum", structure)
 
-        def support(current: dict[str, Tensor]) -> Masks:
+        def support(current: Weights) -> Weights:
             return {name: rewiring.masks[f"{name}.weight"] for name in current}
 
         cycles = params["updates"] + 1

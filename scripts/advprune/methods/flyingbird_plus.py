@@ -18,7 +18,8 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.dropgrow import DropGrow, Plan, igq_masks, split
+from advprune.pruning.allocation import share_out
+from advprune.pruning.dropgrow import DropGrow, Plan, igq_masks
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Loop, Trainer, robust_figures
 
@@ -30,6 +31,8 @@ class Voting(DropGrow):
 
     `figures(net, epoch)` returns the generalisation gap and the robust validation loss.
     """
+
+    state = (*DropGrow.state, "gaps", "losses")
 
     def __init__(self, masks: Masks, params: Mapping[str, Any], figures: Figures) -> None:
         rate = (params["drop_rate"], params["last_drop_rate"])
@@ -68,7 +71,7 @@ class Voting(DropGrow):
         """The plan, changed so that the whole net ends with the target count."""
         now = sum(active for active, _ in counts.values())
         shares = {name: active / now for name, (active, _) in counts.items()}
-        goals = split(self.target, shares, {name: total for name, (_, total) in counts.items()})
+        goals = share_out(self.target, shares, {name: total for name, (_, total) in counts.items()})
         result = {}
         for name, (active, _) in counts.items():
             dropped = max(plan.get(name, (0, 0))[0], active - goals[name])
@@ -82,15 +85,6 @@ class Voting(DropGrow):
         self.losses.append(loss)
         kept, total = mk.count(self.masks.values())
         record |= {"gap": gap, "val_loss": loss, "density": kept / total}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Masks, number of updates and the history."""
-        return super().state_dict() | {"gaps": self.gaps, "losses": self.losses}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore masks, number of updates and the history."""
-        super().load_state_dict(state)
-        self.gaps, self.losses = state["gaps"], state["losses"]
 
 
 def validation(trainer: Trainer) -> Figures:

@@ -8,27 +8,26 @@ prune      θ trains on with L at a small rate;  R rounds of equally many batche
 finetune   θ minimises L with the mask fixed                                 (the default)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.saliency import filter_sums
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Loop
 
 
 class RobustnessEstimation(KeepMasked):
     """Squared first-order loss changes of every filter, and a cut after each round."""
 
+    state = ("units", "masks", "totals", "done")
+
     def __init__(self, net: nn.Module, sparsity: float, rounds: int) -> None:
-        super().__init__({})
+        super().__init__()
         self.sparsity, self.rounds, self.done = sparsity, rounds, 0
-        layers = mk.weights(net, "filters")
-        self.units: Masks = {n: torch.ones_like(w[:, 0, 0, 0]).bool() for n, w in layers.items()}
+        self.units = mk.rank(mk.magnitudes(net, "filters"), 0.0)
         self.totals: Scores = self.zeros()
         self.before: dict[str, Tensor] = {}
 
@@ -47,7 +46,7 @@ class RobustnessEstimation(KeepMasked):
         terms = {n: p.grad * self.before[n] for n, p in loop.net.named_parameters()}
         for name, change in filter_sums(loop.net, terms).items():
             self.totals[name] += change.square()
-        due = loop.step * self.rounds // loop.steps
+        due = loop.due(self.rounds, last=True)
         if due > self.done:
             self.done = due
             self.cut(loop.net)
@@ -64,20 +63,6 @@ class RobustnessEstimation(KeepMasked):
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
         """Log how many filters are alive."""
         record["alive"] = mk.count(self.units.values())[0]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Units, masks, sums and the number of rounds so far."""
-        return {
-            "units": self.units,
-            "masks": self.masks,
-            "totals": self.totals,
-            "done": self.done,
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore units, masks, sums and the number of rounds."""
-        self.units, self.masks = state["units"], state["masks"]
-        self.totals, self.done = state["totals"], state["done"]
 
 
 class FilterRobustness(Method):

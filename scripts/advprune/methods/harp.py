@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.allocation import allocate, fold_masked, leader, unit_counts
-from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import scaled_scores
+from advprune.pruning import structures
+from advprune.pruning.allocation import allocate, rate_group, unit_counts
+from advprune.pruning.masks import Masks, Units
+from advprune.pruning.parametrization import parametrised
+from advprune.pruning.scores import freeze_layers, scaled_scores
 from advprune.training.loop import Hook, Loop
 
 
@@ -47,7 +48,7 @@ class RatedMask(nn.Module):
         # the sigmoid cannot reach 1; the authors clip at 0.99
         share = min((start - lowest) / (1 - lowest), 0.99)
         self.logit = nn.Parameter(scores.new_tensor(math.log(share / (1 - share))))
-        self.lowest, self.structure = lowest, structure
+        self.lowest, self.kind = lowest, structures.named(structure)
 
     def rate(self) -> Tensor:
         """Kept rate k, differentiable in the logit."""
@@ -56,9 +57,7 @@ class RatedMask(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         """Masked weight."""
         mask = _RatedTopK.apply(self.scores.abs(), self.rate())
-        if self.structure == "unstructured":
-            return weight * mask
-        return weight * mask.view(1, -1, *[1] * (weight.dim() - 2))
+        return weight * self.kind.spread(mask, weight)
 
 
 class HingeBudget(Hook):
@@ -67,9 +66,12 @@ class HingeBudget(Hook):
     Followers, by the name of the layer that leads them, take its rate after every step.
     """
 
+    state = ("gamma", "met")
+
     def __init__(self, layers: dict[str, RatedMask], structure: str, kept: float, step: float):
         self.layers, self.kept, self.step = layers, kept, step
-        self.followers = {n: leader(n, structure) for n in layers if leader(n, structure) != n}
+        groups = {name: rate_group(name, structure) for name in layers}
+        self.followers = {name: group for name, group in groups.items() if group != name}
         self.gamma, self.met = step, False
 
     def excess(self) -> Tensor:
@@ -96,14 +98,6 @@ class HingeBudget(Hook):
         if not self.met:
             self.gamma += self.step
 
-    def state_dict(self) -> dict[str, Any]:
-        """Gamma, and whether it is final."""
-        return {"gamma": self.gamma, "met": self.met}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore gamma."""
-        self.gamma, self.met = state["gamma"], state["met"]
-
 
 class Harp(Method):
     """Scores and rates trained together on the robust objective under one global budget."""
@@ -112,23 +106,20 @@ class Harp(Method):
         """Train scores, rates and BatchNorm; weights and biases stay."""
         params, structure, kept = task.params, task.structure, 1 - task.sparsity
         sizes = unit_counts(net, structure)
-        for layer in mk.prunable(net, "unstructured").values():
-            layer.requires_grad_(False)
-        layers = {}
-        for name, layer in mk.prunable(net, structure).items():
-            scores = scaled_scores(layer.weight.detach(), structure)
-            start = max(params["start"][structure], kept)
-            layers[name] = RatedMask(scores, start, params["alpha"] * kept, structure)
-            parametrize.register_parametrization(layer, "weight", layers[name], unsafe=True)
-        budget = HingeBudget(layers, structure, kept, params["gamma_step"][structure])
-        free = [p for p in net.parameters() if p.requires_grad]
-        task.fit(net, "prune", hooks=[budget], parameters=free)
+        start = max(params["start"][structure], kept)
+
+        def rated(_name: str, weight: Tensor) -> RatedMask:
+            scores = scaled_scores(weight, structure)
+            return RatedMask(scores, start, params["alpha"] * kept, structure)
+
+        freeze_layers(net)
+        with parametrised(net, structure, rated) as layers:
+            budget = HingeBudget(layers, structure, kept, params["gamma_step"][structure])
+            task.fit(net, "prune", hooks=[budget])
         rates = {name: float(layer.rate().detach()) for name, layer in layers.items()}
         counts = allocate(rates, sizes, mk.kept_count(sum(sizes.values()), task.sparsity))
-        units = {n: mk.top_k(layer.scores.abs(), counts[n]) for n, layer in layers.items()}
-        masks = fold_masked(net, structure, units)
-        net.requires_grad_(True)
-        return masks
+        units = Units({n: mk.top_k(m.scores.abs(), counts[n]) for n, m in layers.items()})
+        return mk.weight_masks(net, units, structure)
 
 
 METHOD = Harp()

@@ -25,10 +25,10 @@ from advprune.data.dataset import Split
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.allocation import removed_rates
-from advprune.pruning.ddpg import Agent
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.rate_search import Episode
-from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.pruning.scores import freeze_layers, learn_masks
+from advprune.training.ddpg import Agent
 from advprune.training.inner import pgd
 
 log = logging.getLogger("advprune")
@@ -51,7 +51,7 @@ class Reward:
     def __call__(self, counts: dict[str, int]) -> float:
         """Reward of a strategy; the same strategy gets the same reward."""
         self.net.load_state_dict(self.start)
-        units = {n: mk.top_k(s, counts[n]) for n, s in self.scores.items()}
+        units = Units({n: mk.top_k(s, counts[n]) for n, s in self.scores.items()})
         mk.apply(self.net, mk.weight_masks(self.net, units, self.task.structure))
         params, trainer = self.task.params, self.task.trainer
         rng, hits = trainer.rng("reward"), torch.zeros(2, device=trainer.device)
@@ -114,13 +114,9 @@ class Heracles(Method):
             wrong = ", ".join(sorted(set(given) ^ set(episode.sizes)))
             raise UserError(f"heracles: params.rates lack or should not have {wrong}")
         counts = episode.exact(given) if given else search(episode, Reward(net, task), task)
-        for layer in mk.prunable(net, "unstructured").values():
-            layer.requires_grad_(False)
-        attach_scores(net, task.structure, removed_rates(counts, episode.sizes))
-        task.fit(net, "prune", parameters=[p for p in net.parameters() if p.requires_grad])
-        masks = fold_scores(net, task.structure)
-        net.requires_grad_(True)
-        return masks
+        rates = removed_rates(counts, episode.sizes)
+        freeze_layers(net)
+        return learn_masks(net, task.structure, rates, partial(task.fit, net, "prune"))
 
 
 METHOD = Heracles()

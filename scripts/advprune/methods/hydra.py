@@ -6,11 +6,13 @@ prune      s ← sqrt(6 / fan_in) · θ / max|θ| per layer;  θ frozen
 finetune   θ minimises the robust loss with the mask top-k(|s|) fixed     (the default)
 """
 
+from functools import partial
+
 from torch import nn
 
 from advprune.methods.base import Method, Task
-from advprune.pruning.masks import Masks, prunable
-from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.pruning.masks import Masks
+from advprune.pruning.scores import freeze_layers, learn_masks
 
 
 class Hydra(Method):
@@ -18,13 +20,8 @@ class Hydra(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train one score per weight; BatchNorm adapts along, weights and biases do not."""
-        for layer in prunable(net, "unstructured").values():
-            layer.requires_grad_(False)
-        attach_scores(net, task.structure, task.sparsity)
-        task.fit(net, "prune", parameters=[p for p in net.parameters() if p.requires_grad])
-        masks = fold_scores(net, task.structure)
-        net.requires_grad_(True)
-        return masks
+        freeze_layers(net)
+        return learn_masks(net, task.structure, task.sparsity, partial(task.fit, net, "prune"))
 
 
 METHOD = Hydra()

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
-from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
-from advprune.pruning.reparam import CutOnce, Gate, attach
+from advprune.pruning.parametrization import attach
+from advprune.pruning.reparam import CutOnce, Gate
+from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
 
 
@@ -66,13 +67,13 @@ class InTrain(Method):
         """Train weights and gates from a fresh net."""
         params, rng = task.params, task.trainer.rng("gates")
 
-        def gate(weight: Tensor) -> Gate:
-            shape = mk.unit_norms(weight, task.structure).shape
+        def gate(_name: str, weight: Tensor) -> Gate:
+            shape = named(task.structure).shape(weight)
             low, high = params["start"]
             draw = torch.rand(shape, generator=rng, device=weight.device)
             return Gate(low + (high - low) * draw, task.structure)
 
-        gates = attach(mk.prunable(net, task.structure), gate)
+        gates = attach(net, task.structure, gate)
         budget = Budget(
             list(gates.values()), 1 - task.sparsity, params["budget_weight"], params["reach"]
         )

@@ -29,7 +29,7 @@ class BoostingTicket(Method):
         once = [task.sparsity]
         floor = task.params["floor"]
         masks = search(net, task.structure, once, train, score=normalised, floor=floor)
-        return masks | mk.closed_batchnorm(net, masks)
+        return mk.close_batchnorm(net, masks)
 
 
 METHOD = BoostingTicket()

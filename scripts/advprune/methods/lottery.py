@@ -10,7 +10,7 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning.masks import Masks
-from advprune.pruning.schedules import split
+from advprune.pruning.schedules import split_epochs
 from advprune.pruning.tickets import by_rate, by_rounds, search
 
 
@@ -26,10 +26,10 @@ class LotteryTicket(Method):
         schedule = by_rate(task.sparsity, params["rate"])
         if len(schedule) > recipe.epochs:
             schedule = by_rounds(task.sparsity, max(1, recipe.epochs))
-        recipes = iter(split(recipe, len(schedule)))
+        recipes = iter(split_epochs(recipe, len(schedule)))
 
         def train(name: str, hooks: list) -> None:
-            task.trainer.fit(net, task.objectives["prune"], next(recipes), name, hooks=hooks)
+            task.fit(net, "prune", name, recipe=next(recipes), hooks=hooks)
 
         options = {k: params[k] for k in ("scope", "floor", "rewind")}
         return search(net, task.structure, schedule, train, **options)

@@ -21,9 +21,9 @@ from torch.nn import functional as F
 from advprune.methods.base import Method, Task
 from advprune.models.resnet import BasicBlock
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.masked import KeepMasked
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.saliency import feature_maps, gated
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.channel_noise import MixedNoise
 from advprune.training.loop import Loop
 
@@ -57,11 +57,13 @@ class Selection(KeepMasked):
     may be a few batches only. They start at zero, where contributions have no noise of their own.
     """
 
+    state = ("units", "masks", "robust", "turn")
+
     def __init__(self, net: nn.Module, task: Task, noise: MixedNoise) -> None:
-        super().__init__({})
+        super().__init__()
         self.params, self.sparsity, self.noise = task.params, task.sparsity, noise
         self.blocks, self.turn = blocks(net), 0
-        self.units: Masks = {}
+        self.units = Units({})
         classes = list(mk.prunable(net, "unstructured").values())[-1].out_features
         device = task.trainer.device
         sizes = {n: layer.out_channels for n, layer in mk.prunable(net, "filters").items()}
@@ -112,7 +114,7 @@ class Selection(KeepMasked):
 
     def before_step(self, loop: Loop) -> None:
         """Cut the blocks whose share is over."""
-        self.cut(loop.net, int(loop.step * len(self.blocks) // loop.steps))
+        self.cut(loop.net, loop.due(len(self.blocks), last=True))
 
     def cut(self, net: nn.Module, turn: int) -> None:
         """Remove the closed channels of all blocks before `turn` that still have them."""
@@ -132,24 +134,22 @@ class Selection(KeepMasked):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the maps."""
-        tensors = {k: getattr(self, k) for k in ("units", "masks", "robust", "alpha", "heads")}
-        states = {"optimizer": self.optimizer.state_dict(), "noise": self.noise.state_dict()}
-        return (
-            {n: {k: t.detach() for k, t in v.items()} for n, v in tensors.items()}
-            | states
-            | {"turn": self.turn}
-        )
+        return super().state_dict() | {
+            "alpha": {name: alpha.detach() for name, alpha in self.alpha.items()},
+            "heads": {name: head.detach() for name, head in self.heads.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "noise": self.noise.state_dict(),
+        }
 
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore all of it; parameters keep their identity for the optimisers."""
-        self.units, self.masks, self.robust = state["units"], state["masks"], state["robust"]
+        super().load_state_dict(state)
         for name, alpha in self.alpha.items():
             alpha.copy_(state["alpha"][name])
             self.heads[name].copy_(state["heads"][name])
         self.optimizer.load_state_dict(state["optimizer"])
         self.noise.load_state_dict(state["noise"])
-        self.turn = state["turn"]
 
 
 class ChannelSelection(Method):
@@ -164,8 +164,7 @@ class ChannelSelection(Method):
         selection = Selection(net, task, noise)
         parameters = [*net.parameters(), *selection.heads.values()]
         with feature_maps(net) as selection.maps, gated(net, selection.gate):
-            recipe = task.recipes["prune"]
-            trainer.fit(net, selection, recipe, "prune", [selection], parameters)
+            task.fit(net, "prune", objective=selection, hooks=[selection], parameters=parameters)
         selection.cut(net, len(selection.blocks))
         return selection.masks
 

@@ -13,13 +13,13 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
 
 from advprune.data.batches import batches
 from advprune.methods.base import Method, Task
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks, Scores
+from advprune.pruning.masks import Masks, Scores, Units
+from advprune.pruning.parametrization import attach, remove
 from advprune.training.inner import pgd
 
 OPEN = math.log(math.e - 1)  # softplus is 1 there
@@ -53,39 +53,31 @@ class Masked:
 
     def __init__(self, net: nn.Module) -> None:
         self.net, self.layers = net.eval().requires_grad_(False), mk.prunable(net, "unstructured")
-        self.masks: dict[tuple[str, str], SoftMask] = {}
-        for name, layer in self.layers.items():
-            for kind in ("weight", "bias"):
-                if getattr(layer, kind) is not None:
-                    mask = self.masks[name, kind] = SoftMask(getattr(layer, kind))
-                    parametrize.register_parametrization(layer, kind, mask, unsafe=True)
+        self.masks: list[SoftMask] = []
+        for kind in ("weight", "bias"):
+            parts = attach(net, "unstructured", lambda _, tensor: SoftMask(tensor), kind)
+            self.masks += parts.values()
 
     def reset(self) -> None:
         """Open every mask."""
-        for mask in self.masks.values():
+        for mask in self.masks:
             nn.init.constant_(mask.m, OPEN)
-
-    def remove(self) -> None:
-        """Leave the net as it was before it was masked."""
-        for name, kind in self.masks:
-            parametrize.remove_parametrizations(self.layers[name], kind, leave_parametrized=False)
-        self.net.requires_grad_(True)
 
     def minimise(self, x: Tensor, y: Tensor, steps: int, lr: float) -> None:
         """Train the masks alone on the cross-entropy of one fixed batch."""
-        optimizer = torch.optim.Adam([mask.m for mask in self.masks.values()], lr=lr)
+        optimizer = torch.optim.Adam([mask.m for mask in self.masks], lr=lr)
         for _ in range(steps):
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(self.net(x), y).backward()
             optimizer.step()
-            for mask in self.masks.values():
+            for mask in self.masks:
                 mask.clamp()
 
     def damage(self, name: str) -> Tensor:
         """D of a layer [O, I], its bias in the last column."""
         parts = []
-        for kind, original in self.layers[name].parametrizations.items():
-            taken = self.masks[name, kind].damage(original.original)
+        for masked in self.layers[name].parametrizations.values():
+            taken = masked[0].damage(masked.original)
             parts.append(taken.view(len(taken), -1))
         return torch.cat(parts, dim=1)
 
@@ -121,7 +113,7 @@ class AdversarialDamage(Method):
         head = list(saliency)[-1]
         rows = order({head: saliency.pop(head)}, sizes)[head]
         kept = mk.kept_count(rows.shape[1], task.sparsity)
-        units = {head: torch.stack([mk.top_k(row, kept) for row in rows])}
+        units = Units({head: torch.stack([mk.top_k(row, kept) for row in rows])})
         total, rest = (sum(s.numel() for s in part.values()) for part in (sizes, saliency))
         left = mk.kept_count(total, task.sparsity) - int(units[head].sum())
         units |= mk.rank(order(saliency, sizes), 1 - left / rest, scope="global", floor=1)
@@ -141,7 +133,7 @@ class AdversarialDamage(Method):
             masked.minimise(attacked, y, params["mask_steps"], params["mask_lr"])
             for name, found in masked.saliency(attacked, y).items():
                 mean[name] += found / count
-        masked.remove()
+        remove(net)
         return mean
 
 

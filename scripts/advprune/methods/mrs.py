@@ -22,7 +22,8 @@ from advprune.data.batches import Batch
 from advprune.methods.base import Method, Task
 from advprune.models.frozen import frozen
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.allocation import round_to_total
+from advprune.pruning.masks import Masks, Units
 from advprune.pruning.saliency import attacked_batches
 
 log = logging.getLogger("advprune")
@@ -106,15 +107,8 @@ def removals(
 ) -> dict[str, int]:
     """Whole numbers of filters to remove: the largest remainders are rounded up, one stays."""
     exact = {n: sizes[n] * rates[n] for n in sizes}
-    counts = {n: min(math.floor(e + 1e-6), sizes[n] - 1) for n, e in exact.items()}
-    order = sorted(sizes, key=lambda n: counts[n] - exact[n])
-    missing = mk.removed_count(sum(sizes.values()), sparsity) - sum(counts.values())
-    while missing > 0 and any(counts[n] < sizes[n] - 1 for n in sizes):
-        for name in order:
-            if missing > 0 and counts[name] < sizes[name] - 1:
-                counts[name] += 1
-                missing -= 1
-    return counts
+    room = {n: size - 1 for n, size in sizes.items()}
+    return round_to_total(exact, room, mk.removed_count(sum(sizes.values()), sparsity))
 
 
 class SensitivityRates(Method):
@@ -137,7 +131,7 @@ class SensitivityRates(Method):
         for name, count in counts.items():
             log.info("%s: sensitivity %.4g, rate %.3f", name, found[name], count / sizes[name])
         scores = mk.magnitudes(net, "filters", order=1)
-        units = {n: mk.top_k(s, sizes[n] - counts[n]) for n, s in scores.items()}
+        units = Units({n: mk.top_k(s, sizes[n] - counts[n]) for n, s in scores.items()})
         return mk.weight_masks(net, units, "filters")
 
 

@@ -11,26 +11,17 @@
 Π is the Euclidean projection of each layer: the largest weights, or the filters of largest norm.
 """
 
+from functools import partial
+
 from torch import nn
 
 from advprune.methods.base import Method, Task
+from advprune.pruning import admm
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import Admm, KeepMasked, largest
 from advprune.training.distill import Bottleneck, Distilled
-from advprune.training.loop import Loop
 from advprune.training.objective import Objective
-
-
-class CappedAdmm(Admm):
-    """ADMM whose rho grows to `cap` and no further."""
-
-    cap = 1.0
-
-    def before_step(self, loop: Loop) -> None:
-        """Update rho, Z and U as ever; Z and U do not depend on rho."""
-        super().before_step(loop)
-        self.rho = min(self.rho, self.cap)
 
 
 class PruningWithoutAdversarialExamples(Method):
@@ -38,24 +29,23 @@ class PruningWithoutAdversarialExamples(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train the dense net towards the sparse set under the teacher's eyes, then cut."""
-        pull = CappedAdmm(
+        params = task.params
+        objective = self.objective(task, bottleneck=params["hsic_in_admm"])
+        return admm.search(
             net,
             task.structure,
-            largest(task.structure, task.sparsity),
-            rho=task.params["rho"],
-            growth=task.params["growth"],
+            task.sparsity,
+            partial(task.fit, net, "prune", objective=objective),
+            rho=params["rho"],
+            growth=params["growth"],
             cycles=task.recipes["prune"].cycles,
+            cap=params["rho_cap"],
         )
-        pull.cap = task.params["rho_cap"]
-        objective = self.objective(task, bottleneck=task.params["hsic_in_admm"])
-        task.trainer.fit(net, objective, task.recipes["prune"], "prune", hooks=[pull])
-        units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity)
-        return mk.weight_masks(net, units, task.structure)
 
     def finetune(self, net: nn.Module, masks: Masks, task: Task) -> None:
         """Masked training on the teacher's soft labels and the bottleneck."""
-        objective, recipe = self.objective(task, bottleneck=True), task.recipes["finetune"]
-        task.trainer.fit(net, objective, recipe, "finetune", hooks=[KeepMasked(masks)])
+        objective = self.objective(task, bottleneck=True)
+        task.fit(net, "finetune", objective=objective, hooks=[KeepMasked(masks)])
 
     @staticmethod
     def objective(task: Task, bottleneck: bool) -> Objective:

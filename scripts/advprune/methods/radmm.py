@@ -9,12 +9,13 @@
 Π is the Euclidean projection of each layer: the largest weights, or the filters of largest norm.
 """
 
+from functools import partial
+
 from torch import nn
 
 from advprune.methods.base import Method, Task
-from advprune.pruning import masks as mk
+from advprune.pruning import admm
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import Admm, largest
 
 
 class RobustAdmm(Method):
@@ -22,17 +23,15 @@ class RobustAdmm(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train the dense net towards the sparse set, then cut."""
-        pull = Admm(
+        return admm.search(
             net,
             task.structure,
-            largest(task.structure, task.sparsity),
+            task.sparsity,
+            partial(task.fit, net, "prune"),
             rho=task.params["rho"],
             growth=task.params["growth"],
             cycles=task.recipes["prune"].cycles,
         )
-        task.fit(net, "prune", hooks=[pull])
-        units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity)
-        return mk.weight_masks(net, units, task.structure)
 
 
 METHOD = RobustAdmm()

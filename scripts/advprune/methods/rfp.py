@@ -17,10 +17,10 @@ from advprune.methods.base import Method, Task
 from advprune.models.registry import init_weights
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.robust_dataset import robust_dataset
 from advprune.pruning.saliency import attacked_batches, mean_gradients
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
 
 

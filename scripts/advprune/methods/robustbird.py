@@ -8,7 +8,6 @@ train      the ticket (θ, mask), not rewound, by PGD training with a fresh sche
 """
 
 import logging
-from typing import Any
 
 import torch
 from torch import nn
@@ -35,6 +34,8 @@ def threshold(limit: float, sparsity: float, reference: float | None) -> float:
 class EarlyBird(Hook):
     """Ends the search when the newest mask is close to each of the `queue` − 1 before it."""
 
+    state = ("masks",)
+
     def __init__(self, sparsity: float, queue: int, limit: float) -> None:
         self.sparsity, self.queue, self.limit = sparsity, queue, limit
         self.masks: list[torch.Tensor] = []
@@ -55,14 +56,6 @@ class EarlyBird(Hook):
         distance = max(float((newest ^ m).float().mean()) for m in self.masks[:-1])
         record["mask_distance"] = distance
         loop.stop = distance <= self.limit
-
-    def state_dict(self) -> dict[str, Any]:
-        """Masks of the last epochs."""
-        return {"masks": self.masks}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the masks of the last epochs."""
-        self.masks = state["masks"]
 
 
 class RobustBird(Method):

@@ -11,12 +11,15 @@ The noise is that of PNI (He et al. 2019, CVPR), in its channel-wise form.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
+from advprune.pruning.parametrization import parametrised
+from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
+
+FILTERS = named("filters")
 
 
 class Noise(nn.Module):
@@ -27,7 +30,7 @@ class Noise(nn.Module):
 
     def __init__(self, weight: Tensor, scale: float) -> None:
         super().__init__()
-        self.alpha = nn.Parameter(torch.full_like(weight.flatten(1)[:, 0], scale))
+        self.alpha = nn.Parameter(weight.new_full(FILTERS.shape(weight), scale))
         self.rng: torch.Generator | None = None
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -36,22 +39,20 @@ class Noise(nn.Module):
             return weight
         drawn = torch.randn(weight.shape, generator=self.rng, device=weight.device)
         noise = weight.detach().std() * drawn
-        return weight + self.alpha.view(-1, *[1] * (weight.dim() - 1)) * noise
+        return weight + FILTERS.spread(self.alpha, weight) * noise
 
 
 class NoisyLasso(Hook):
     """Noise during the training steps only, and the lasso on the weights without it.
 
-    `lasso` is the penalty's value at the start, in units of the loss.
+    `noises` are on the layers by name. `lasso` is the penalty's value at the start, in units of the
+    loss.
     """
 
-    def __init__(self, net: nn.Module, scale: float, lasso: float) -> None:
-        self.weights: dict[str, nn.Parameter] = {}
-        self.noises: dict[str, Noise] = {}
-        for name, layer in mk.prunable(net, "unstructured").items():
-            self.weights[name] = layer.weight
-            self.noises[name] = Noise(layer.weight.detach(), scale)
-            parametrize.register_parametrization(layer, "weight", self.noises[name], unsafe=True)
+    def __init__(self, net: nn.Module, noises: dict[str, Noise], lasso: float) -> None:
+        layers = mk.prunable(net, "unstructured")
+        self.weights = {n: layers[n].parametrizations.weight.original for n in noises}
+        self.noises = noises
         self.factor = lasso / float(self.size().detach())
 
     def size(self) -> Tensor:
@@ -85,20 +86,16 @@ class NoisyLasso(Hook):
         record["lasso"] = float(self.penalty(loop).detach())
         record["noise"] = float(alphas.mean())
 
-    def remove(self, net: nn.Module) -> None:
-        """Leave the plain weights."""
-        for layer in mk.prunable(net, "unstructured").values():
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-
 
 class RobustSparseRegularization(Method):
     """Global magnitude after noisy, adversarial and l1-regularised training."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train with all three regularisers, then cut."""
-        noisy = NoisyLasso(net, task.params["noise"], task.params["lasso"])
-        task.fit(net, "prune", hooks=[noisy], parameters=noisy.groups(net))
-        noisy.remove(net)
+        scale = task.params["noise"]
+        with parametrised(net, "unstructured", lambda _, weight: Noise(weight, scale)) as noises:
+            noisy = NoisyLasso(net, noises, task.params["lasso"])
+            task.fit(net, "prune", hooks=[noisy], parameters=noisy.groups(net))
         units = mk.rank(mk.magnitudes(net, "unstructured"), task.sparsity, "global", floor=1)
         return mk.weight_masks(net, units, "unstructured")
 

@@ -6,13 +6,15 @@ prune      s minimises the robust loss of the net with weights W · top-k(|s|); 
 no training afterwards: W · top-k(|s|) is the result
 """
 
+from functools import partial
+
 from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.reparam import kaiming_uniform, signed_constants
-from advprune.pruning.sparse import attach_scores, fold_scores
+from advprune.pruning.scores import learn_masks
 
 
 class RobustScratchTicket(Method):
@@ -25,11 +27,8 @@ class RobustScratchTicket(Method):
         rng = task.trainer.rng("scores")
         weights = mk.weights(net, task.structure)
         start = {name: kaiming_uniform(w.shape, rng) for name, w in weights.items()}
-        attach_scores(net, task.structure, task.sparsity, start)
-        task.fit(net, "prune", parameters=[p for p in net.parameters() if p.requires_grad])
-        masks = fold_scores(net, task.structure)
-        net.requires_grad_(True)
-        return masks
+        train = partial(task.fit, net, "prune")
+        return learn_masks(net, task.structure, task.sparsity, train, start)
 
 
 METHOD = RobustScratchTicket()

@@ -12,16 +12,16 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.schedules import sparsities, split
-from advprune.pruning.sparse import KeepMasked
+from advprune.pruning.schedules import sparsities, split_epochs
 
 
 def sizes(net: nn.Module, structure: str) -> Scores:
     """Mean |θ| of every unit: within a layer the order of the l1 norm, and fair between layers."""
     weights = mk.weights(net, structure)
-    count = {n: 1 if structure == "unstructured" else w[0].numel() for n, w in weights.items()}
-    return {n: s / count[n] for n, s in mk.magnitudes(net, structure, order=1).items()}
+    sums = mk.magnitudes(net, structure, order=1)
+    return {n: s / (weights[n].numel() // s.numel()) for n, s in sums.items()}
 
 
 class IterativeMagnitude(Method):
@@ -31,7 +31,7 @@ class IterativeMagnitude(Method):
         """Cut and train in turns; the epochs are shared by the trainings between the cuts."""
         params = task.params
         schedule = sparsities(task.sparsity, params["rounds"], params["schedule"])
-        recipes = split(task.recipes["prune"], max(1, len(schedule) - 1))
+        recipes = split_epochs(task.recipes["prune"], max(1, len(schedule) - 1))
         for t, sparsity in enumerate(schedule, 1):
             # what is gone is zero and stays last
             units = mk.rank(sizes(net, task.structure), sparsity, scope=params["scope"], floor=1)
@@ -39,9 +39,7 @@ class IterativeMagnitude(Method):
             mk.apply(net, masks)
             if t < len(schedule):
                 hooks = [KeepMasked(masks)]
-                task.trainer.fit(
-                    net, task.objectives["prune"], recipes[t - 1], f"prune-{t}", hooks=hooks
-                )
+                task.fit(net, "prune", f"prune-{t}", recipe=recipes[t - 1], hooks=hooks)
         return masks
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks
+from advprune.pruning.masks import Masks, Units
 
 
 def smoothness(kernels: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def smoothness(kernels: Tensor) -> Tensor:
     return 2 * torch.stack([p.abs().sum((-2, -1)) for p in pairs]).sum(0)
 
 
-def snake(values: Tensor, groups: int) -> Tensor:
+def deal_back_and_forth(values: Tensor, groups: int) -> Tensor:
     """Group of every filter: sorted ascending, dealt 0 … n−1, then n−1 … 0, and so on."""
     deal = torch.arange(groups, device=values.device).repeat(len(values) // groups, 1)
     deal[1::2] = deal[1::2].flip(1)
@@ -129,7 +129,7 @@ class GroupedKernels(Method):
         weights = mk.weights(net, task.structure)
         shapes = {n: (w.shape[0], w.shape[1]) for n, w in weights.items()}
         kept = kept_channels(shapes, task.sparsity)
-        units = {n: self.channels(w, kept[n], task) for n, w in weights.items()}
+        units = Units({n: self.channels(w, kept[n], task) for n, w in weights.items()})
         return mk.weight_masks(net, units, task.structure)
 
     @staticmethod
@@ -137,7 +137,7 @@ class GroupedKernels(Method):
         """Kernel mask [filters, channels] of one layer."""
         rough = smoothness(weight)
         groups = math.gcd(task.params["groups"], len(weight))
-        labels = snake(rough.sum(1), groups)
+        labels = deal_back_and_forth(rough.sum(1), groups)
         mask = torch.zeros_like(rough, dtype=torch.bool)
         how = [task.params[name] for name in ("beam", "check_every", "cost_weight")]
         for group in range(groups):

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
+from advprune.pruning.parametrization import attach
 from advprune.pruning.reparam import (
     CutOnce,
     FilterProduct,
     Product,
     Reparam,
-    attach,
     kaiming_uniform,
 )
 
@@ -39,7 +39,7 @@ class TwinRep(Method):
         """Train the factors from a fresh net, cutting once on the way."""
         rng = task.trainer.rng("factors")
 
-        def factorise(weight: Tensor) -> Reparam:
+        def factorise(_name: str, weight: Tensor) -> Reparam:
             weight.copy_(kaiming_uniform(weight.shape, rng))
             if task.structure == "unstructured":
                 return Product(kaiming_uniform(weight.shape, rng))
@@ -47,7 +47,7 @@ class TwinRep(Method):
 
         layers = mk.prunable(net, "unstructured")
         spread = {name: float(layer.weight.detach().std()) for name, layer in layers.items()}
-        reparams = attach(layers, factorise)
+        reparams = attach(net, "unstructured", factorise)
         for name, layer in layers.items():
             if isinstance(layer, nn.Linear):  # no BatchNorm makes up for a tiny product
                 widen(layer, spread[name])

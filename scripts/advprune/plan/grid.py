@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from advprune.base.errors import UserError
+from advprune.base.structures import STRUCTURED
 from advprune.plan.checks import sparsity_text
 from advprune.plan.methods import MethodPlan
 from advprune.plan.paths import target_name
-
-STRUCTURED = ("filters", "channels", "kernels")
 
 
 @dataclass(frozen=True)

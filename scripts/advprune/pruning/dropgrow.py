@@ -6,15 +6,16 @@ every count is exactly the planned one.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from advprune.pruning import masks as mk
+from advprune.pruning import structures
+from advprune.pruning.allocation import round_to_total
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Loop
 
 
@@ -36,43 +37,9 @@ def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
     return {name: 1 / (high * n + 1) for name, n in sizes.items()}
 
 
-def allocate(densities: dict[str, float], sizes: dict[str, int], total: int) -> dict[str, int]:
-    """Integer counts nearest to density · size that sum to `total` (largest remainders)."""
-    return whole({name: densities[name] * sizes[name] for name in sizes}, sizes, total)
-
-
-def whole(exact: dict[str, float], room: Mapping[str, int], total: int) -> dict[str, int]:
-    """Whole numbers within `room` nearest to `exact`, whose sum is `total`, that sum to `total`."""
-    counts = {name: math.floor(value) for name, value in exact.items()}
-    # a layer can be full; the sort is stable, so ties go to the earlier layer
-    open_layers = [n for n in exact if counts[n] < room[n]]
-    by_remainder = sorted(open_layers, key=lambda n: counts[n] - exact[n])
-    for name in by_remainder[: total - sum(counts.values())]:
-        counts[name] += 1
-    return counts
-
-
-def split(total: int, shares: dict[str, float], room: Mapping[str, int]) -> dict[str, int]:
-    """Distribute `total` over layers in proportion to `shares` (sum 1) within their `room`.
-
-    What overflows a layer is spread evenly over those with room left, until nothing overflows
-    (card dnr, step 4). The counts sum to `total`, or to all the room where that is less.
-    """
-    total = min(total, sum(room.values()))
-    exact = {name: total * share for name, share in shares.items()}
-    while True:
-        overflow = sum(max(0.0, exact[n] - room[n]) for n in exact)
-        exact = {n: min(value, float(room[n])) for n, value in exact.items()}
-        open_layers = [n for n in exact if exact[n] < room[n]]
-        if overflow < 1e-6 or not open_layers:
-            return whole(exact, room, total)
-        for name in open_layers:
-            exact[name] += overflow / len(open_layers)
-
-
 def random_masks(net: nn.Module, counts: dict[str, int], rng: torch.Generator) -> Masks:
     """Unstructured masks with the given number of random connections per layer."""
-    masks = {}
+    masks = Masks({})
     for name, layer in mk.prunable(net, "unstructured").items():
         scores = torch.rand(layer.weight.shape, generator=rng, device=layer.weight.device)
         masks[f"{name}.weight"] = mk.top_k(scores, counts[name])
@@ -83,7 +50,9 @@ def igq_masks(net: nn.Module, sparsity: float, rng: torch.Generator) -> Masks:
     """Random masks with IGQ densities and exactly the sparsity over the whole net."""
     sizes = {n: w.numel() for n, w in mk.weights(net).items()}
     total = mk.kept_count(sum(sizes.values()), sparsity)
-    return random_masks(net, allocate(igq_densities(sizes, 1 - sparsity), sizes, total), rng)
+    densities = igq_densities(sizes, 1 - sparsity)
+    exact = {name: densities[name] * size for name, size in sizes.items()}
+    return random_masks(net, round_to_total(exact, sizes, total), rng)
 
 
 def cosine_rate(start: float, end: float, time: float) -> float:
@@ -105,11 +74,6 @@ def drop(weight: Tensor, mask: Tensor, count: int) -> Tensor:
 def grow(score: Tensor, mask: Tensor, count: int) -> Tensor:
     """Mask plus the `count` inactive positions of largest score."""
     return mask | mk.top_k(score.masked_fill(mask, -math.inf), count)
-
-
-def units_of(mask: Tensor, structure: str) -> Tensor:
-    """Unit mask of a weight-shaped mask: units with any entry left."""
-    return mask if structure == "unstructured" else mk.unit_norms(mask.float(), structure) > 0
 
 
 def random_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
@@ -144,6 +108,8 @@ class DropGrow(KeepMasked):
     layer and to grow as many.
     """
 
+    state = ("masks", "done")
+
     def __init__(
         self,
         masks: Masks,
@@ -153,7 +119,7 @@ class DropGrow(KeepMasked):
         structure: str = "unstructured",
     ) -> None:
         super().__init__(masks)
-        self.updates, self.rate, self.structure = updates, rate, structure
+        self.updates, self.rate, self.kind = updates, rate, structures.named(structure)
         self.growth_score = GROWTH[growth]
         self.done = 0
 
@@ -164,8 +130,7 @@ class DropGrow(KeepMasked):
         grows there must start at zero.
         """
         self.hold(loop)
-        updates = self.updates_in(loop)
-        due = min(updates, loop.step * (updates + 1) // loop.steps)
+        due = loop.due(self.updates_in(loop))
         if due > self.done:
             self.done = due
             self.rewire(loop)
@@ -185,7 +150,7 @@ class DropGrow(KeepMasked):
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """(active, all) units of every layer, by the name of its weight."""
-        units = {n: units_of(m, self.structure) for n, m in self.masks.items()}
+        units = {n: self.kind.occupied(m) for n, m in self.masks.items()}
         return {n: (int(u.sum()), u.numel()) for n, u in units.items()}
 
     def plan(self, loop: Loop) -> Plan:
@@ -202,16 +167,8 @@ class DropGrow(KeepMasked):
         parameters = dict(loop.net.named_parameters())
         for name, (dropped, grown) in self.plan(loop).items():
             weight, mask = parameters[name], self.masks[name]
-            units = units_of(mask, self.structure)
+            units = self.kind.occupied(mask)
             if dropped:
-                units = drop(mk.unit_norms(weight.detach(), self.structure), units, dropped)
-            scores = mk.unit_norms(self.growth_score(weight, loop), self.structure)
-            self.masks[name] = mk.expand(grow(scores, units, grown), mask, self.structure)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Current masks and the number of updates so far."""
-        return {"masks": self.masks, "done": self.done}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore masks and the number of updates."""
-        self.masks, self.done = state["masks"], state["done"]
+                units = drop(self.kind.norms(weight.detach()), units, dropped)
+            scores = self.kind.norms(self.growth_score(weight, loop))
+            self.masks[name] = self.kind.expand(grow(scores, units, grown), mask)

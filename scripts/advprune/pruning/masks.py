@@ -1,43 +1,41 @@
 """Masks: which weights stay. Chosen by rank, never by a threshold, so that every count is exact.
 
-A mask set is a dict from parameter name to a boolean tensor of the parameter's shape, True where
-the entry stays. It usually names convolution and linear weights; for removed filters it also names
-the BatchNorm scale and shift, because a zeroed filter would otherwise still emit its shift.
+Two kinds of dicts of boolean tensors say what stays, True where it does, and neither can stand for
+the other:
 
-Scores are dicts from layer name to a tensor with one entry per *unit*: the weight's own shape for
-`unstructured`, one entry per output filter for `filters`, one per input channel for `channels`, and
-[filters, input channels] for `kernels`.
+`Units`  by layer name, one entry per *unit*: the weight's own shape for `unstructured`, [filters],
+         [input channels], and [filters, input channels] for `kernels`. What is ranked.
+`Masks`  by parameter name, the parameter's shape. What is applied and saved. It usually names
+         convolution and linear weights; for removed filters it also names the BatchNorm scale and
+         shift, because a zeroed filter would otherwise still emit its shift.
+
+`weight_masks` makes masks of units. Scores are dicts like units, of real numbers.
 """
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import NewType
 
 import torch
 from torch import Tensor, nn
 
 from advprune.models.graph import batchnorm_of
+from advprune.pruning import structures
+from advprune.pruning.structures import Layer
 
-Masks = dict[str, Tensor]
+Units = NewType("Units", dict[str, Tensor])
+Masks = NewType("Masks", dict[str, Tensor])
 Scores = dict[str, Tensor]
-STRUCTURES = ("unstructured", "filters", "channels", "kernels")
 
 
-def prunable(net: nn.Module, structure: str) -> dict[str, nn.Module]:
+def prunable(net: nn.Module, structure: str) -> dict[str, Layer]:
     """Layers whose units can be removed, in module order.
 
     Unstructured: every convolution and linear layer. Filters: every convolution. Channels: every
     convolution and linear layer but the first, whose inputs are the image's own colours. Kernels:
     every convolution but the first that is larger than 1×1, where a kernel is more than a weight.
     """
-    layers = {n: m for n, m in net.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))}
-    if structure == "filters":
-        return {n: m for n, m in layers.items() if isinstance(m, nn.Conv2d)}
-    if structure == "channels":
-        return dict(list(layers.items())[1:])
-    if structure == "kernels":
-        convs = [(n, m) for n, m in layers.items() if isinstance(m, nn.Conv2d)]
-        return {n: m for n, m in convs[1:] if m.kernel_size != (1, 1)}
-    return layers
+    return structures.named(structure).layers(net)
 
 
 def weights(net: nn.Module, structure: str = "unstructured") -> dict[str, Tensor]:
@@ -72,8 +70,8 @@ def rank(
     sparsity: float | Mapping[str, float],
     scope: str = "layer",
     floor: int = 0,
-) -> Masks:
-    """Unit masks that remove exactly the sparsity, lowest scores first.
+) -> Units:
+    """Units that stay when exactly the sparsity is removed, lowest scores first.
 
     `scope` "layer" ranks within each layer (`sparsity` may then differ by layer name), "global"
     ranks all layers together. At least `floor` units stay in every layer; with the global scope
@@ -81,7 +79,8 @@ def rank(
     """
     if scope == "layer":
         rates = sparsity if isinstance(sparsity, Mapping) else dict.fromkeys(scores, sparsity)
-        return {n: top_k(s, max(kept_count(s.numel(), rates[n]), floor)) for n, s in scores.items()}
+        keep = {n: max(kept_count(s.numel(), rates[n]), floor) for n, s in scores.items()}
+        return Units({n: top_k(s, keep[n]) for n, s in scores.items()})
     if scope != "global":
         raise ValueError(f"unknown scope {scope!r}")
     pooled = []
@@ -92,48 +91,31 @@ def rank(
         pooled.append(flat)
     joined = top_k(torch.cat(pooled), kept_count(sum(f.numel() for f in pooled), sparsity))
     parts = joined.split([f.numel() for f in pooled])
-    return {n: part.view(s.shape) for (n, s), part in zip(scores.items(), parts, strict=True)}
-
-
-def unit_norms(weight: Tensor, structure: str, order: float = 2) -> Tensor:
-    """Magnitude of every unit: |w|, or the `order`-norm of each filter, input channel or kernel."""
-    if structure == "unstructured":
-        return weight.abs()
-    if structure == "kernels":
-        return torch.linalg.vector_norm(weight.flatten(2), ord=order, dim=2)
-    matrix = weight if structure == "filters" else weight.transpose(0, 1)
-    return torch.linalg.vector_norm(matrix.flatten(1), ord=order, dim=1)
+    return Units({n: part.view(scores[n].shape) for n, part in zip(scores, parts, strict=True)})
 
 
 def magnitudes(net: nn.Module, structure: str, order: float = 2) -> Scores:
     """Unit magnitudes of all prunable layers: the classical lowest-weight-magnitude score."""
-    return {n: unit_norms(w, structure, order) for n, w in weights(net, structure).items()}
+    norms = structures.named(structure).norms
+    return {name: norms(weight, order) for name, weight in weights(net, structure).items()}
 
 
-def expand(unit_mask: Tensor, weight: Tensor, structure: str) -> Tensor:
-    """Weight-shaped mask from a unit mask."""
-    if structure == "unstructured":
-        return unit_mask
-    if structure == "kernels":
-        return unit_mask[:, :, None, None].expand_as(weight).clone()
-    axis = 0 if structure == "filters" else 1
-    shape = [1] * weight.dim()
-    shape[axis] = -1
-    return unit_mask.view(shape).expand_as(weight).clone()
+def weight_masks(net: nn.Module, units: Units, structure: str) -> Masks:
+    """Mask set for the net's parameters from the units that stay in some of its prunable layers.
 
-
-def weight_masks(net: nn.Module, units: Masks, structure: str) -> Masks:
-    """Mask set for the net's parameters from unit masks by layer name.
-
-    Removed filters take their BatchNorm scale and shift with them.
+    Removed filters take their BatchNorm scale and shift with them. A name that is no prunable layer
+    and a wrong number of units are a ValueError.
     """
-    layers = prunable(net, structure)
-    masks = {f"{n}.weight": expand(u, layers[n].weight, structure) for n, u in units.items()}
-    return masks | closed_batchnorm(net, masks) if structure == "filters" else masks
+    kind, layers = structures.named(structure), prunable(net, structure)
+    _check_names(units, layers, f"layer with {structure}")
+    masks = Masks(
+        {f"{n}.weight": kind.expand(u, layers[n].weight.detach()) for n, u in units.items()}
+    )
+    return close_batchnorm(net, masks) if kind.batchnorm else masks
 
 
-def closed_batchnorm(net: nn.Module, masks: Masks) -> Masks:
-    """BatchNorm masks that silence every channel whose filter has no weight left."""
+def close_batchnorm(net: nn.Module, masks: Masks) -> Masks:
+    """The masks, and BatchNorm's that silence every channel whose filter has no weight left."""
     closed = {}
     for conv, norm in batchnorm_of(net).items():
         mask = masks.get(f"{conv}.weight")
@@ -142,13 +124,22 @@ def closed_batchnorm(net: nn.Module, masks: Masks) -> Masks:
         alive = mask.flatten(1).any(dim=1)
         if not bool(alive.all()):
             closed |= {f"{norm}.weight": alive, f"{norm}.bias": alive.clone()}
-    return closed
+    return Masks(masks | closed)
 
 
 @torch.no_grad()
 def apply(net: nn.Module, masks: Masks) -> None:
-    """Set every masked entry of the net's parameters to exactly +0."""
+    """Set every masked entry of the net's parameters to exactly +0.
+
+    Anything but masks of the net's parameters, units for instance, is a ValueError, and nothing is
+    changed.
+    """
     parameters = dict(net.named_parameters())
+    _check_names(masks, parameters, "parameter")
+    for name, mask in masks.items():
+        if mask.shape != parameters[name].shape:
+            shapes = f"{tuple(mask.shape)} instead of {tuple(parameters[name].shape)}"
+            raise ValueError(f"the mask of {name} has the shape {shapes}")
     for name, mask in masks.items():
         parameters[name].masked_fill_(~mask, 0.0)
 
@@ -163,3 +154,9 @@ def count(masks: Iterable[Tensor]) -> tuple[int, int]:
     """(kept, total) entries of the masks."""
     masks = list(masks)
     return sum(int(m.sum()) for m in masks), sum(m.numel() for m in masks)
+
+
+def _check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """Units are by layer name, masks by parameter name: taken for each other, none of them fits."""
+    if unknown := sorted(set(given) - set(known)):
+        raise ValueError(f"the net has no {what} named {', '.join(unknown)}")

@@ -1,22 +1,22 @@
-"""Weights computed from something else while a net trains, and folded away at the end.
+"""What weights can be computed from while a net trains: factors, or learned gates.
 
-Every mechanism is a `torch.nn.utils.parametrize` parametrization on a plain net: random constants
-that only a mask shapes, products of factors, weights behind learned gates. `CutOnce` fixes exact
-masks at one moment of the training, `fold` leaves a plain net with the effective weights.
+`CutOnce` fixes exact masks at one moment of the training, and at its end leaves a plain net with
+the effective weights.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.sparse import KeepMasked
+from advprune.pruning import structures
+from advprune.pruning.masked import KeepMasked
+from advprune.pruning.masks import Masks, Scores, Units
+from advprune.pruning.parametrization import remove
 from advprune.training.loop import Loop
 
 
@@ -101,7 +101,7 @@ class Gate(Reparam):
 
     def __init__(self, start: Tensor, structure: str) -> None:
         super().__init__()
-        self.structure = structure
+        self.kind = structures.named(structure)
         self.gate = nn.Parameter(start)
 
     def open(self) -> Tensor:
@@ -110,33 +110,13 @@ class Gate(Reparam):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Weight of the open units, zero elsewhere."""
-        if self.structure == "unstructured":
-            return weight * self.open()
-        shape = [1] * weight.dim()
-        shape[0 if self.structure == "filters" else 1] = -1
-        return weight * self.open().view(shape)
+        return weight * self.kind.spread(self.open(), weight)
 
     @torch.no_grad()
     def fix(self, kept: Tensor) -> None:
         """Set M to ±1 and stop its training."""
         self.gate.copy_(2 * kept.to(self.gate.dtype) - 1)
         self.gate.requires_grad_(False)
-
-
-def attach(layers: dict[str, nn.Module], make: Callable[[Tensor], Reparam]) -> dict[str, Reparam]:
-    """Put `make(weight)` on the weight of every layer; the parametrizations by layer name."""
-    made = {name: make(layer.weight.detach()) for name, layer in layers.items()}
-    for name, layer in layers.items():
-        parametrize.register_parametrization(layer, "weight", made[name], unsafe=True)
-    return made
-
-
-def fold(net: nn.Module) -> None:
-    """Make the effective weights plain parameters again; every parameter can be trained."""
-    for module in list(net.modules()):
-        if parametrize.is_parametrized(module, "weight"):
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
-    net.requires_grad_(True)
 
 
 class CutOnce(KeepMasked):
@@ -149,36 +129,36 @@ class CutOnce(KeepMasked):
     def __init__(
         self,
         net: nn.Module,
-        reparams: dict[str, Reparam],
+        reparams: Mapping[str, Reparam],
         score: Callable[[], Scores],
         structure: str,
         sparsity: float,
         at: float,
     ) -> None:
-        super().__init__({})
+        super().__init__()
         self.net, self.reparams, self.score = net, reparams, score
         self.structure, self.sparsity, self.at = structure, sparsity, at
-        self.units: Masks = {}
+        self.units = Units({})
 
     def before_step(self, loop: Loop) -> None:
         """Cut before the first step that lies in the second part."""
         if not self.units and loop.time >= self.at:
             self._fix(mk.rank(self.score(), self.sparsity, scope="global", floor=1))
 
-    def _fix(self, units: Masks) -> None:
+    def _fix(self, units: Units) -> None:
         self.units = units
         for name, kept in units.items():
             self.reparams[name].fix(kept)
         masks = mk.weight_masks(self.net, units, self.structure)
         # the layers' own weights are masked by their parametrizations
-        self.masks = {n: m for n, m in masks.items() if n.rpartition(".")[0] not in units}
+        self.masks = Masks({n: m for n, m in masks.items() if n.rpartition(".")[0] not in units})
         mk.apply(self.net, self.masks)
 
     def finish(self) -> Masks:
-        """Cut if that has not happened yet, fold, and return the mask set."""
+        """Cut if that has not happened yet, leave the effective weights, and return the masks."""
         if not self.units:
             self._fix(mk.rank(self.score(), self.sparsity, scope="global", floor=1))
-        fold(self.net)
+        remove(self.net, effective=True)
         return mk.weight_masks(self.net, self.units, self.structure)
 
     def state_dict(self) -> dict[str, Any]:

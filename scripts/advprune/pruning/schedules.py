@@ -25,7 +25,7 @@ def sparsities(target: float, rounds: int, shape: str = "geometric") -> list[flo
     return [target * (1 - (1 - t) ** 3) for t in times] + [target]
 
 
-def split(recipe: Recipe, parts: int) -> list[Recipe]:
+def split_epochs(recipe: Recipe, parts: int) -> list[Recipe]:
     """Recipes of `parts` fits that share the epochs of one; their schedules start anew.
 
     The numbers of epochs differ by one at most.

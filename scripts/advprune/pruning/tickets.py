@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from advprune.data.batches import batches
 from advprune.pruning import masks as mk
-from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.sparse import KeepMasked
+from advprune.pruning.masked import KeepMasked
+from advprune.pruning.masks import Masks, Scores, Units
 from advprune.training.loop import Trainer
 
 REWINDS = ("start", "trained", "none")
@@ -59,8 +59,7 @@ def search(
     if rewind not in REWINDS:
         raise ValueError(f"unknown rewind {rewind!r}")
     anchor = copy.deepcopy(net.state_dict())
-    units: Masks = {}
-    masks: Masks = {}
+    units, masks = Units({}), Masks({})
     for t, sparsity in enumerate(schedule, 1):
         mk.apply(net, masks)
         train(name="prune" if len(schedule) == 1 else f"prune-{t}", hooks=[KeepMasked(masks)])

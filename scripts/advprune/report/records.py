@@ -12,13 +12,14 @@ from typing import Any
 
 import yaml
 
+from advprune.base import structures
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
 
 Record = dict[str, Any]
 Group = tuple[str, str, str, float]
 
-STRUCTURES = ("none", "unstructured", "filters", "channels", "kernels")
+STRUCTURES = ("none", *structures.STRUCTURES)
 ACCURACIES = {
     "clean": "Clean",
     "autoattack": "AutoAttack",

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -51,9 +51,24 @@ class Loop:
         """Share of the phase that is over, in [0, 1]."""
         return self.step / self.steps
 
+    def due(self, times: int, last: bool = False) -> int:
+        """How many of `times` updates, spread evenly over the phase, are due by now.
+
+        Behind each of them lies as much training as between two, so that none comes at the end of
+        the phase; with `last` the last one does. In whole numbers, because a product of floats may
+        round an update to the step after.
+        """
+        return min(times, self.step * (times if last else times + 1) // self.steps)
+
 
 class Hook:
-    """Something a method adds to the loop. Every part is optional."""
+    """Something a method adds to the loop. Every part is optional.
+
+    `state` names the attributes that a resumed phase must find as they were: tensors, numbers,
+    text, lists and dicts.
+    """
+
+    state: ClassVar[tuple[str, ...]] = ()
 
     def before_step(self, loop: Loop) -> None:
         """Run before the forward pass of a batch."""
@@ -69,11 +84,13 @@ class Hook:
         """Run at the end of an epoch; may add figures to its record."""
 
     def state_dict(self) -> dict[str, Any]:
-        """State to save with the epoch's checkpoint: tensors, numbers, text, lists and dicts."""
-        return {}
+        """State to save with the epoch's checkpoint."""
+        return {name: getattr(self, name) for name in self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
+        for name in self.state:
+            setattr(self, name, state[name])
 
 
 @torch.no_grad()
@@ -145,10 +162,14 @@ class Trainer:
         hooks: Sequence[Hook] = (),
         parameters: Iterable[nn.Parameter] | None = None,
     ) -> list[dict[str, float]]:
-        """Train `net` in place for one phase and return one record of figures per epoch."""
-        chosen = net.parameters() if parameters is None else parameters
+        """Train `net` in place for one phase and return one record of figures per epoch.
+
+        Without `parameters` all are trained that require a gradient.
+        """
+        if parameters is None:
+            parameters = [p for p in net.parameters() if p.requires_grad]
         steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
-        loop = Loop(net, optimizer(recipe, chosen), recipe.epochs, steps)
+        loop = Loop(net, optimizer(recipe, parameters), recipe.epochs, steps)
         history = self._resume(loop, hooks, phase)
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:

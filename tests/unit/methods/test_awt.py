@@ -13,6 +13,7 @@ from advprune.methods import awt, base
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.training.inner import pgd
+from advprune.training.loop import Loop
 from helpers.methods import task_for
 from helpers.small import blobs
 from helpers.training import THREAT, KillAt, KilledError
@@ -230,7 +231,7 @@ def test_masks_are_the_largest_of_the_moved_weights(net, tmp_path):
     with torch.no_grad():
         original = net.conv1.parametrizations.weight.original
         original.copy_(original.flatten().flip(0).view_as(original))
-    transfer.after_step(type("Loop", (), {"net": net, "time": 0.5}))
+    transfer.after_step(Loop(net, None, epochs=1, steps=10, step=5))
     keep = net.conv1.parametrizations.weight[0].mask
     assert torch.equal(keep, masks["conv1"].flatten().flip(0).view_as(keep))
 

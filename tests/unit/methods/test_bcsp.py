@@ -152,7 +152,7 @@ def test_the_export_keeps_the_largest_of_the_whole_net(net, tmp_path):
     thetas, weights = parametrised(net, tmp_path)
     kept = {n: t.detach().clone() for n, t in zip(weights, thetas.values(), strict=True)}
     dense = {n: w.detach().clone() for n, w in weights.items()}
-    masks = bcsp.METHOD.folded(net, 0.95)  # fewer than are connected
+    masks = bcsp.METHOD.export(net, thetas, 0.95)  # fewer than are connected
     assert mk.count(masks.values())[0] == mk.kept_count(sum(t.numel() for t in kept.values()), 0.95)
     ordered = torch.cat([kept[n][masks[f"{n}.weight"]] for n in kept])
     gone = torch.cat([kept[n][~masks[f"{n}.weight"]] for n in kept])

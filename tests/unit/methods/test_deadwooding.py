@@ -23,7 +23,7 @@ def loop_at(net, step, steps=100):
 
 
 def test_the_doomed_are_the_smallest_of_the_whole_net(net):
-    dual = deadwooding.Dual(net, 0.8, 0.01, 5)
+    dual = deadwooding.Dual(net, 0.8, 0.01, 4)
     sizes = mk.magnitudes(net, "unstructured")
     total = sum(s.numel() for s in sizes.values())
     assert sum(int(d.sum()) for d in dual.doomed.values()) == mk.removed_count(total, 0.8)
@@ -32,12 +32,12 @@ def test_the_doomed_are_the_smallest_of_the_whole_net(net):
     assert gone.max() <= kept.min()
     shares = [float(d.float().mean()) for d in dual.doomed.values()]
     assert max(shares) - min(shares) > 0.05
-    last = deadwooding.Dual(net, 0.99, 0.01, 5)
+    last = deadwooding.Dual(net, 0.99, 0.01, 4)
     assert all((~d).any() for d in last.doomed.values())
 
 
 def test_multipliers_start_at_zero_and_rise_by_the_violation(net):
-    dual = deadwooding.Dual(net, 0.8, 0.5, 5)
+    dual = deadwooding.Dual(net, 0.8, 0.5, 4)
     assert set(dual.multipliers.values()) == {0.0}
     dual.before_step(loop_at(net, 19))
     assert dual.penalty(loop_at(net, 19)) == 0  # an ordinary first part
@@ -60,7 +60,7 @@ def test_multipliers_start_at_zero_and_rise_by_the_violation(net):
 
 
 def test_the_gradient_is_the_multiplier_times_the_sign_on_the_doomed(net):
-    dual = deadwooding.Dual(net, 0.8, 0.5, 5)
+    dual = deadwooding.Dual(net, 0.8, 0.5, 4)
     loop = loop_at(net, 20)
     dual.before_step(loop)
     penalty = dual.penalty(loop)
@@ -76,7 +76,7 @@ def test_the_gradient_is_the_multiplier_times_the_sign_on_the_doomed(net):
 
 
 def test_its_state_is_complete(net):
-    dual, again = (deadwooding.Dual(net, 0.8, 0.5, 5) for _ in range(2))
+    dual, again = (deadwooding.Dual(net, 0.8, 0.5, 4) for _ in range(2))
     with torch.no_grad():
         net.conv1.weight[0] = 9.0
     dual.before_step(loop_at(net, 60))

@@ -4,14 +4,13 @@ import dataclasses
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from advprune.methods import base, dnr
 from advprune.plan.specs import Recipe
 from advprune.pruning import dropgrow as dg
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import Admm
+from advprune.pruning.admm import Admm
+from advprune.pruning.structures import named
 from advprune.training.loop import Loop
 from helpers.methods import task_for
 
@@ -30,34 +29,14 @@ def prune(net, folder, structure="unstructured", epochs=4, **params):
 def test_the_first_mask_is_uniform_over_the_net_and_exact(net, tmp_path, structure):
     masks = prune(net, tmp_path, structure, epochs=0, updates=0)
     share = 0.2 if structure == "unstructured" else 0.5
-    units = {n: dg.units_of(masks[f"{n}.weight"], structure) for n in mk.prunable(net, structure)}
+    units = {
+        n: named(structure).occupied(masks[f"{n}.weight"]) for n in mk.prunable(net, structure)
+    }
     kept, total = mk.count(units.values())
     assert kept == mk.kept_count(total, 1 - share)
     for mask in units.values():
         spread = (mask.numel() * share * (1 - share)) ** 0.5
         assert abs(int(mask.sum()) - share * mask.numel()) <= 3.5 * spread
-
-
-@settings(max_examples=80, deadline=None)
-@given(
-    room=st.lists(st.integers(0, 60), min_size=1, max_size=7),
-    seed=st.integers(0, 999),
-    part=st.floats(0, 1.2),
-)
-def test_split_fits_its_layers_and_sums_to_the_total(room, seed, part):
-    shares = torch.rand(len(room), generator=torch.Generator().manual_seed(seed)).double() + 1e-3
-    shares = dict(enumerate((shares / shares.sum()).tolist()))
-    total = round(part * sum(room))
-    found = dg.split(total, shares, dict(enumerate(room)))
-    assert sum(found.values()) == min(total, sum(room))
-    assert all(0 <= found[i] <= room[i] for i in found)
-    if all(total * shares[i] <= room[i] for i in shares):
-        assert all(abs(found[i] - total * shares[i]) < 1 for i in shares)
-
-
-def test_what_overflows_a_layer_is_spread_evenly():
-    found = dg.split(12, {"a": 0.75, "b": 0.25, "c": 0.0}, {"a": 3, "b": 10, "c": 10})
-    assert found == {"a": 3, "b": 6, "c": 3}  # 9, 3, 0 with 6 too many for a
 
 
 class Watch(dnr.Rewiring):
@@ -70,13 +49,13 @@ class Watch(dnr.Rewiring):
     def rewire(self, loop):
         parameters = dict(loop.net.named_parameters())
         state = {n: loop.optimizer.state[parameters[n]]["momentum_buffer"] for n in self.masks}
-        sizes = {n: mk.unit_norms(parameters[n].detach().clone(), self.structure) for n in state}
-        drive = {n: mk.unit_norms(b.clone(), self.structure) for n, b in state.items()}
+        sizes = {n: self.kind.norms(parameters[n].detach().clone()) for n in state}
+        drive = {n: self.kind.norms(b.clone()) for n, b in state.items()}
         weights = dict(self.masks)
-        before = {n: dg.units_of(m, self.structure) for n, m in self.masks.items()}
+        before = {n: self.kind.occupied(m) for n, m in self.masks.items()}
         plan = self.plan(loop)
         super().rewire(loop)
-        after = {n: dg.units_of(m, self.structure) for n, m in self.masks.items()}
+        after = {n: self.kind.occupied(m) for n, m in self.masks.items()}
         self.log.append((loop.step, mk.count(after.values())[0]))
         for name, (dropped, grown) in plan.items():
             old, new = before[name], after[name]
@@ -98,8 +77,8 @@ class Watch(dnr.Rewiring):
             momentum = loop.optimizer.state[parameters[name]]["momentum_buffer"]
             if mask.numel() > 1000:
                 assert momentum[~mask].any()  # dense on purpose
-            units = dg.units_of(mask, self.structure)
-            assert torch.equal(mk.expand(units, mask, self.structure), mask)  # all or nothing
+            units = self.kind.occupied(mask)
+            assert torch.equal(self.kind.expand(units, mask), mask)  # all or nothing
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -120,7 +99,7 @@ def test_rewiring_keeps_the_total_and_moves_it_between_layers(
     totals = [total for _, total in hook.log]
     assert [step for step, _ in hook.log] == [3, 6, 9]  # every epoch but the last
     layers = mk.prunable(net, structure)
-    kept, total = mk.count(dg.units_of(masks[f"{n}.weight"], structure) for n in layers)
+    kept, total = mk.count(named(structure).occupied(masks[f"{n}.weight"]) for n in layers)
     goal = mk.kept_count(total, 0.8 if structure == "unstructured" else 0.5)
     assert totals == [goal] * 3 and kept == goal
     assert {n: int(masks[n].sum()) for n in hook.start} != hook.start

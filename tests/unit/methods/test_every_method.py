@@ -11,6 +11,7 @@ from advprune.models.registry import build
 from advprune.plan.methods import known_methods, load_method
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
+from advprune.pruning.structures import named
 from advprune.training.objective import make
 from helpers.methods import task_for
 from helpers.small import SMALL, blobs
@@ -33,7 +34,7 @@ def test_every_method_hits_its_target_and_keeps_its_zeros(net, tmp_path, key, st
     masks = method.prune(net, task)
     assert set(net.state_dict()) == names and all(p.requires_grad for p in net.parameters())
     layers = mk.prunable(net, structure)
-    units = [mk.unit_norms(masks[f"{n}.weight"].float(), structure) > 0 for n in layers]
+    units = [named(structure).occupied(masks[f"{n}.weight"]) for n in layers]
     kept, total = mk.count(units)
     assert abs(kept - mk.kept_count(total, task.sparsity)) < len(layers)
     mk.apply(net, masks)

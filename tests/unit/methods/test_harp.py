@@ -12,7 +12,8 @@ from advprune.methods import base
 from advprune.methods.harp import HingeBudget, RatedMask
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import scaled_scores
+from advprune.pruning.scores import scaled_scores
+from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
 from helpers.methods import task_for
 from helpers.watching import check_resumes, watch
@@ -167,8 +168,7 @@ def test_the_total_is_exact_and_the_rates_are_not_all_alike(net, tmp_path, struc
     task = task_with(tmp_path, structure, sparsity, steps, epochs=2)
     masks = base.load("harp").prune(net, task)
     units = {
-        n: mk.unit_norms(masks[f"{n}.weight"].float(), structure) > 0
-        for n in mk.prunable(net, structure)
+        n: named(structure).occupied(masks[f"{n}.weight"]) for n in mk.prunable(net, structure)
     }
     kept, total = mk.count(units.values())
     assert kept == mk.kept_count(total, sparsity)

@@ -12,6 +12,7 @@ from advprune.methods import base
 from advprune.methods.heracles import Reward, search
 from advprune.pruning import masks as mk
 from advprune.pruning.rate_search import Episode
+from advprune.pruning.structures import named
 from helpers.methods import task_for
 from helpers.watching import check_resumes
 
@@ -193,7 +194,7 @@ def test_scores_are_learned_at_the_found_rates_with_frozen_weights(
     counts = search(episode_for(net, task), few, task)
     masks = base.load("heracles").prune(net, task)
     for name, count in counts.items():
-        alive = mk.unit_norms(masks[f"{name}.weight"].float(), structure) > 0
+        alive = named(structure).occupied(masks[f"{name}.weight"])
         assert int(alive.sum()) == count
         assert torch.equal(net.state_dict()[f"{name}.weight"], before[f"{name}.weight"])
     assert len({round(c / episode_for(net, task).sizes[n], 3) for n, c in counts.items()}) > 3

@@ -10,7 +10,9 @@ import torch
 from advprune.methods import base, intrain
 from advprune.methods.intrain import Budget
 from advprune.pruning import masks as mk
-from advprune.pruning.reparam import Gate, attach
+from advprune.pruning.parametrization import attach
+from advprune.pruning.reparam import Gate
+from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
 from helpers.methods import task_for
 from helpers.watching import check_resumes, watch
@@ -24,8 +26,9 @@ def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **rec
 
 def budget_on(net, structure="channels", target=0.4, weight=5.0, reach=0.09):
     gates = attach(
-        mk.prunable(net, structure),
-        lambda w: Gate(torch.full_like(mk.unit_norms(w, structure), 0.2), structure),
+        net,
+        structure,
+        lambda _, w: Gate(torch.full_like(named(structure).norms(w), 0.2), structure),
     )
     budget = Budget(list(gates.values()), target, weight, reach)
     loop = Loop(net, torch.optim.SGD(net.parameters(), lr=0.1), epochs=1, steps=9)

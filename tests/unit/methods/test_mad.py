@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from advprune.methods import base, mad
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
+from advprune.pruning.parametrization import remove
 from advprune.training.inner import pgd
 from helpers.methods import task_for
 from helpers.small import blobs
@@ -43,13 +43,13 @@ def test_masks_lower_the_loss_within_their_bounds(net):
     start = F.cross_entropy(net(x), y)
     masked.minimise(x, y, steps=20, lr=0.1)
     assert F.cross_entropy(net(x), y) < 0.9 * start
-    values = torch.cat([F.softplus(m.m.detach()).flatten() for m in masked.masks.values()])
+    values = torch.cat([F.softplus(m.m.detach()).flatten() for m in masked.masks])
     assert values.min() >= 0.999e-4 and values.max() <= 1 + 1e-6
     assert 0.05 < (values < 0.999).float().mean() < 0.95  # some fall, some rest at the top
     masked.minimise(x, y, steps=3, lr=100.0)
-    lowest = min(F.softplus(m.m.detach()).min() for m in masked.masks.values())
+    lowest = min(F.softplus(m.m.detach()).min() for m in masked.masks)
     assert float(lowest) == pytest.approx(1e-4, rel=1e-3)
-    masked.remove()
+    remove(net)
     assert all(torch.equal(v, state[n]) for n, v in net.state_dict().items())
     assert set(net.state_dict()) == set(state) and all(p.requires_grad for p in net.parameters())
 
@@ -72,9 +72,7 @@ def test_saliency_is_the_quadratic_of_the_masked_net(net):
     masked.minimise(x, y, steps=5, lr=0.1)
     saliency = masked.saliency(x, y)
     plain = copy.deepcopy(net)
-    for layer in mk.prunable(plain, "unstructured").values():
-        for kind in list(layer.parametrizations):
-            nn.utils.parametrize.remove_parametrizations(layer, kind, leave_parametrized=True)
+    remove(plain, effective=True)
     layers = mk.prunable(plain, "unstructured")
     for name, (inputs, outputs) in kfac.factors(plain.eval(), layers, x, y):
         damage = masked.damage(name)
@@ -102,7 +100,7 @@ def test_the_mean_runs_over_fresh_masks_on_attacked_batches(net, tmp_path, monke
     minimise = mad.Masked.minimise
 
     def watched(self, x, y, steps, lr):
-        fresh = all((m.m == m.m.flatten()[0]).all() for m in self.masks.values())
+        fresh = all((m.m == m.m.flatten()[0]).all() for m in self.masks)
         minimise(self, x, y, steps, lr)
         calls.append((fresh, x, y, self.saliency(x, y)))
 

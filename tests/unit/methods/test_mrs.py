@@ -113,7 +113,7 @@ def test_counts_add_up_and_leave_one_filter():
     assert sum(counts.values()) == mk.removed_count(37, target)
     assert counts["a"] == 7 and counts["b"] == 2 and counts["d"] in (3, 4)
     assert all(abs(counts[n] - sizes[n] * rates[n]) < 1 for n in sizes)
-    full = mrs.removals(sizes, dict.fromkeys(sizes, 0.99), 0.89)
+    full = mrs.removals(sizes, dict.fromkeys(sizes, 0.99), 33 / 37)
     assert full == {n: size - 1 for n, size in sizes.items()}
 
 

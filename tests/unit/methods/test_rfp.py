@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from advprune.methods import base, rfp
 from advprune.models.registry import init_weights
 from advprune.pruning import masks as mk
+from advprune.pruning.masked import KeepMasked
 from advprune.pruning.saliency import attacked_batches
-from advprune.pruning.sparse import KeepMasked
 from advprune.training.loop import Trainer
 from advprune.training.objectives.natural import Natural
 from helpers.methods import task_for

@@ -10,6 +10,7 @@ from advprune.methods import base, rsr
 from advprune.methods.base import Task
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
+from advprune.pruning.parametrization import attach
 from advprune.training.loop import Loop
 from advprune.training.objective import make
 from helpers.methods import task_for
@@ -47,7 +48,8 @@ def test_gradients_of_weight_and_scale(rng):
 
 
 def prepared(net, lasso=0.3):
-    noisy = rsr.NoisyLasso(net, 0.25, lasso)
+    noises = attach(net, "unstructured", lambda _, weight: rsr.Noise(weight, 0.25))
+    noisy = rsr.NoisyLasso(net, noises, lasso)
     return noisy, Loop(net, torch.optim.SGD(net.parameters(), lr=0.1), 1, 10)
 
 
@@ -112,14 +114,14 @@ def test_more_lasso_makes_more_weights_small(net, tmp_path):
 
 def test_training_moves_the_noise_and_leaves_a_plain_net(net, tmp_path, monkeypatch):
     seen = {}
-    remove = rsr.NoisyLasso.remove
+    after_epoch = rsr.NoisyLasso.after_epoch
 
-    def watched(self, net):
+    def watched(self, loop, record):
         seen["alpha"] = torch.cat([n.alpha.detach() for n in self.noises.values()])
         seen["weights"] = {n: w.detach().clone() for n, w in self.weights.items()}
-        remove(self, net)
+        after_epoch(self, loop, record)
 
-    monkeypatch.setattr(rsr.NoisyLasso, "remove", watched)
+    monkeypatch.setattr(rsr.NoisyLasso, "after_epoch", watched)
     masks = trained(net, tmp_path, 0.3, epochs=1)
     assert (seen["alpha"] != 0.25).float().mean() > 0.9
     assert all(torch.equal(w, seen["weights"][n]) for n, w in mk.weights(net).items())

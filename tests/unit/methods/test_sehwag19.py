@@ -10,7 +10,8 @@ import torch
 from advprune.methods import base
 from advprune.plan.methods import load_method
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import KeepMasked, scaled_scores
+from advprune.pruning.masked import KeepMasked
+from advprune.pruning.scores import scaled_scores
 from advprune.training.loop import Hook, Trainer
 from helpers.methods import task_for
 from helpers.training import KilledError

@@ -36,11 +36,16 @@ def test_smoothness_of_the_card(rng):
 
 def test_filters_are_dealt_back_and_forth(rng):
     values = torch.randperm(20, generator=rng).float()
-    labels = srgkp.snake(values, 4)
+    labels = srgkp.deal_back_and_forth(values, 4)
     dealt = labels[values.argsort()].tolist()
     assert dealt == [0, 1, 2, 3, 3, 2, 1, 0] * 2 + [0, 1, 2, 3]
     assert labels.bincount().tolist() == [5] * 4
-    assert srgkp.snake(torch.zeros(4), 2).tolist() == [0, 1, 1, 0]  # equals in their order
+    assert srgkp.deal_back_and_forth(torch.zeros(4), 2).tolist() == [
+        0,
+        1,
+        1,
+        0,
+    ]  # equals in their order
 
 
 def test_kept_channels_meet_the_count_of_the_net():
@@ -137,7 +142,7 @@ def test_every_group_is_searched_with_its_own_kernels(tmp_path, rng, monkeypatch
     monkeypatch.setattr(srgkp, "Beams", Watched)
     mask = srgkp.METHOD.channels(weight, 5, task_for("srgkp", tmp_path, "kernels", groups=3))
     rough = srgkp.smoothness(weight)
-    labels = srgkp.snake(rough.sum(1), 3)
+    labels = srgkp.deal_back_and_forth(rough.sum(1), 3)
     for group, (similarity, own, count, how) in enumerate(seen):
         members = (labels == group).nonzero()[:, 0].tolist()
         slabs = [torch.cat([weight[f, j].flatten() for f in members]) for j in range(9)]
@@ -164,7 +169,7 @@ def test_a_masked_layer_is_a_grouped_convolution(net, tmp_path, rng):
     assert set(masks) == {f"{n}.weight" for n in mk.prunable(net, "kernels")}
     layer = net.layer2[0].conv1  # stride 2
     mask, weight = masks["layer2.0.conv1.weight"], before["layer2.0.conv1.weight"]
-    labels = srgkp.snake(srgkp.smoothness(weight).sum(1), 4)
+    labels = srgkp.deal_back_and_forth(srgkp.smoothness(weight).sum(1), 4)
     reads = mask[:, :, 0, 0]
     assert torch.equal(mask, reads[:, :, None, None].expand_as(mask))
     assert (reads.sum(1) == 2).all()

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from advprune.base.structures import STRUCTURED
 from advprune.plan.config import load_config
-from advprune.plan.grid import STRUCTURED
 from advprune.plan.methods import load_method
 from advprune.plan.protocol import Protocol
 from helpers.checkout import shipped_methods

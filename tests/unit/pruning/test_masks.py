@@ -89,28 +89,6 @@ def test_layers_may_have_their_own_rates():
     assert [int(m.sum()) for m in masks.values()] == [8, 3]
 
 
-def test_unit_norms_and_expansion_agree_on_the_axis():
-    weight = torch.zeros(4, 3, 2, 2)
-    weight[1] += 2.0  # one loud filter
-    weight[:, 2] += 1.0  # one louder input channel
-    assert mk.unit_norms(weight, "filters", 1).tolist() == [4.0, 28.0, 4.0, 4.0]
-    assert mk.unit_norms(weight, "channels", 1).tolist() == [8.0, 8.0, 24.0]
-    filters = mk.expand(torch.tensor([True, False, True, True]), weight, "filters")
-    channels = mk.expand(torch.tensor([True, True, False]), weight, "channels")
-    assert not filters[1].any() and filters[[0, 2, 3]].all()
-    assert not channels[:, 2].any() and channels[:, :2].all()
-
-
-def test_a_kernel_is_what_one_filter_reads_of_one_channel():
-    weight = torch.arange(24.0).view(2, 3, 2, 2)
-    norms = mk.unit_norms(weight, "kernels", 1)
-    assert norms.tolist() == [[6, 22, 38], [54, 70, 86]]
-    units = torch.tensor([[True, False, True], [False, True, True]])
-    mask = mk.expand(units, weight, "kernels")
-    assert mask.shape == weight.shape
-    assert torch.equal(mk.unit_norms(weight * mask, "kernels", 1), norms * units)
-
-
 def test_a_removed_filter_is_silent_after_its_activation(net, rng):
     for module in net.modules():  # shifts as a trained net has them
         if isinstance(module, nn.BatchNorm2d):
@@ -136,11 +114,16 @@ def test_apply_leaves_plain_zeros_and_nothing_else_changes(net):
         assert not value[~mask].any() and not torch.signbit(value[~mask]).any()
 
 
-def test_what_is_prunable(net):
-    convs = {n for n, m in net.named_modules() if isinstance(m, nn.Conv2d)}
-    assert set(mk.prunable(net, "unstructured")) == convs | {"fc"}
-    assert set(mk.prunable(net, "filters")) == convs
-    assert set(mk.prunable(net, "channels")) == (convs | {"fc"}) - {"conv1"}
-    shortcuts = {n for n in convs if "shortcut" in n}
-    assert len(shortcuts) == 3
-    assert set(mk.prunable(net, "kernels")) == convs - {"conv1"} - shortcuts
+def test_units_are_not_taken_for_masks_nor_masks_for_units(net):
+    units = mk.rank(mk.magnitudes(net, "filters"), 0.5)
+    masks = mk.weight_masks(net, units, "filters")
+    before = {n: p.detach().clone() for n, p in net.named_parameters()}
+    with pytest.raises(ValueError, match="the net has no parameter named conv1, "):
+        mk.apply(net, units)
+    with pytest.raises(ValueError, match=r"no layer with filters named bn1\.bias, "):
+        mk.weight_masks(net, masks, "filters")
+    with pytest.raises(ValueError, match=r"mask of fc.weight has the shape \(3,\)"):
+        mk.apply(net, masks | {"fc.weight": torch.ones(3, dtype=torch.bool)})
+    with pytest.raises(ValueError, match="no layer with channels named conv1"):
+        mk.weight_masks(net, units, "channels")
+    assert all(torch.equal(p, before[n]) for n, p in net.named_parameters())

@@ -6,16 +6,16 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
+from advprune.pruning.parametrization import attach, remove
 from advprune.pruning.reparam import (
     CutOnce,
     FilterProduct,
     Gate,
     Product,
-    attach,
-    fold,
     kaiming_uniform,
     signed_constants,
 )
+from advprune.pruning.structures import named
 from advprune.training.loop import Loop
 
 
@@ -66,14 +66,14 @@ def test_a_filter_product_mixes_output_filters(rng):
 
 
 def gate_of(weight, structure, start=0.1):
-    return Gate(torch.full_like(mk.unit_norms(weight, structure), start), structure)
+    return Gate(torch.full_like(named(structure).norms(weight), start), structure)
 
 
 def test_gates_that_all_are_open_change_no_bit(net, rng):
     x = torch.rand(4, 1, 8, 8, generator=rng)
     for structure in ("unstructured", "filters", "channels"):
         gated = copy.deepcopy(net).eval()
-        attach(mk.prunable(gated, structure), lambda w, s=structure: gate_of(w, s))
+        attach(gated, structure, lambda _, w, s=structure: gate_of(w, s))
         assert torch.equal(gated(x), net.eval()(x))
 
 
@@ -104,16 +104,14 @@ def test_a_gate_is_closed_at_zero_and_a_layer_never_quite(rng):
     assert gate.open().flatten().tolist() == [0, 0, 0, 1, 1, 1]
 
 
-def test_folding_leaves_a_plain_net_with_the_same_outputs(net, rng):
+def test_removed_factors_leave_a_plain_net_with_the_same_outputs(net, rng):
     names = net.state_dict().keys()
-    reparams = attach(
-        mk.prunable(net, "unstructured"), lambda w: FilterProduct(drawn((len(w),) * 2, rng))
-    )
+    reparams = attach(net, "unstructured", lambda _, w: FilterProduct(drawn((len(w),) * 2, rng)))
     reparams["conv1"].fix(torch.tensor([True, False, True, True]))
     net.requires_grad_(False)
     x = torch.rand(4, 1, 8, 8, generator=rng)
     before = net.eval()(x)
-    fold(net)
+    remove(net, effective=True)
     assert torch.equal(net(x), before)
     assert not any(parametrize.is_parametrized(m) for m in net.modules())
     assert set(net.state_dict()) == set(names)
@@ -122,7 +120,7 @@ def test_folding_leaves_a_plain_net_with_the_same_outputs(net, rng):
 
 
 def cutting(net, structure, at=0.5, sparsity=0.5):
-    gates = attach(mk.prunable(net, structure), lambda w: gate_of(w, structure))
+    gates = attach(net, structure, lambda _, w: gate_of(w, structure))
     scores = {n: torch.rand(g.gate.shape, generator=rng_of(n)) for n, g in gates.items()}
     scores["layer1.0.conv1"] -= 10  # would leave this layer empty
     cut = CutOnce(net, gates, lambda: scores, structure, sparsity, at)

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from advprune.plan.specs import Recipe
-from advprune.pruning.schedules import SHAPES, sparsities, split
+from advprune.pruning.schedules import SHAPES, sparsities, split_epochs
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -26,7 +26,7 @@ def test_what_the_shapes_remove():
 @pytest.mark.parametrize(("epochs", "parts"), [(10, 3), (2, 4), (7, 1), (0, 2), (12, 4)])
 def test_parts_share_all_epochs_evenly(epochs, parts):
     whole = Recipe(epochs=epochs, lr=0.3)
-    shares = split(whole, parts)
+    shares = split_epochs(whole, parts)
     counts = [r.epochs for r in shares]
     assert sum(counts) == epochs and max(counts) - min(counts) <= 1 and len(counts) == parts
     assert all(r.lr == 0.3 for r in shares)

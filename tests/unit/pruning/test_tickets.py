@@ -11,6 +11,7 @@ from advprune.pruning import masks as mk
 from advprune.pruning.tickets import by_rate, by_rounds, measure_statistics, search
 from advprune.training.loop import Hook
 from advprune.training.objective import make
+from helpers.methods import task_for
 from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer
 
 
@@ -161,8 +162,6 @@ def test_statistics_are_the_means_over_the_training_images(net, tmp_path):
 
 def test_search_trains_through_a_task_with_one_recipe(net, tmp_path):
     """Li20, Cosentino19 and Wang20 hand over `task.fit` like this."""
-    from test_methods import task_for
-
     task = task_for("wang20", tmp_path)
     search(net, "unstructured", [0.5, 0.9], partial(task.fit, net, "prune"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["prune-1.pt", "prune-2.pt"]

@@ -1,12 +1,16 @@
+import dataclasses
 import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
-from advprune.pruning.sparse import Admm, KeepMasked
-from advprune.training.loop import Hook, accuracy, robust_accuracy
+from advprune.pruning.admm import Admm
+from advprune.pruning.masked import KeepMasked
+from advprune.training.loop import Hook, Loop, accuracy, robust_accuracy
 from advprune.training.objective import make
 from advprune.training.recipes import multiplier
 from helpers.small import blobs
@@ -147,6 +151,63 @@ def test_a_hook_can_stop_a_phase_and_it_stays_stopped(net, tmp_path):
     again = trainer(tmp_path).fit(net, objective, RECIPE, "p", [StopAfter()])
     assert len(history) == 2 and again == history
     assert all(torch.equal(a, b) for a, b in zip(found, net.state_dict().values(), strict=True))
+
+
+@given(steps=st.integers(1, 500), times=st.integers(0, 200), last=st.booleans())
+def test_updates_come_evenly_and_the_last_one_at_the_end_only_if_it_is_asked_for(
+    steps, times, last
+):
+    loop = Loop(None, None, epochs=1, steps=steps)
+    due = [dataclasses.replace(loop, step=step).due(times, last) for step in range(steps + 1)]
+    assert due[0] == 0 and due[-1] == times and due == sorted(due)
+    if times == 0:
+        return
+    parts = times if last else times + 1
+    for n in range(1, times + 1):  # with the first step at or after its share
+        first = -(-n * steps // parts)
+        assert due[first - 1] < n <= due[first]
+    if steps >= parts:
+        assert (due[-2] == times) != last
+
+
+def test_an_update_whose_share_is_a_whole_step_comes_with_that_step():
+    """Of 141 parts of 47 steps every third ends with a step; in floats the seventh came late."""
+    loop = Loop(None, None, epochs=1, steps=47)
+    for loop.step in range(47):
+        assert loop.due(140) == 3 * loop.step
+    assert any(math.floor(step / 47 * 141) != 3 * step for step in range(47))
+
+
+class Counting(Hook):
+    """Counts steps, and keeps the figures of its epochs."""
+
+    state = ("steps", "losses")
+
+    def __init__(self):
+        self.steps, self.losses, self.seen = 0, [], 0
+
+    def after_step(self, loop):
+        self.steps += 1
+        self.seen += 1
+
+    def after_epoch(self, loop, record):
+        self.losses.append(record["loss"])
+
+
+def test_the_state_that_a_hook_names_is_there_again(net, tmp_path):
+    """What it does not name starts anew; a subclass adds to the names."""
+    objective, counted, again = make({"name": "natural"}, THREAT), Counting(), Counting()
+    with pytest.raises(KilledError):
+        trainer(tmp_path).fit(net, objective, RECIPE, "p", [counted, KillAt(7)])
+    trainer(tmp_path).fit(net, objective, RECIPE, "p", [again, KillAt(-1)])
+    assert again.steps == 12 and again.seen == 6  # two of four epochs were done
+    assert again.losses[:2] == counted.losses and len(again.losses) == 4
+    assert Hook().state_dict() == {}
+
+    class More(Counting):
+        state = (*Counting.state, "seen")
+
+    assert More().state_dict() == {"steps": 0, "losses": [], "seen": 0}
 
 
 def test_adam_is_there_for_those_who_ask(net, tmp_path):

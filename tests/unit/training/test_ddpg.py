@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from advprune.pruning.ddpg import Agent
+from advprune.training.ddpg import Agent
 
 SETTINGS = {
     "hidden": 32,

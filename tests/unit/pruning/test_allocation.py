@@ -1,16 +1,71 @@
 """Exact allocation under a budget, tied layers, and the episode of a search (card heracles)."""
 
+import math
+
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
-from advprune.pruning.allocation import allocate, groups, leader, removed_rates, unit_counts
+from advprune.pruning.allocation import (
+    allocate,
+    groups,
+    rate_group,
+    removed_rates,
+    round_to_total,
+    share_out,
+    unit_counts,
+)
 from advprune.pruning.rate_search import Episode
 
 IMAGE = torch.zeros(1, 1, 8, 8)
+
+
+@given(st.data())
+def test_whole_numbers_are_near_within_their_bounds_and_sum_to_the_total(data):
+    names = data.draw(st.lists(st.text("abc", min_size=1), min_size=1, max_size=8, unique=True))
+    exact = {n: data.draw(st.floats(0, 50)) for n in names}
+    high = {n: data.draw(st.integers(0, 60)) for n in names}
+    total = data.draw(st.sampled_from([math.floor(sum(exact.values())), sum(high.values()) + 3]))
+    counts = round_to_total(exact, high, total)
+    assert list(counts) == names and all(counts[n] <= high[n] for n in names)
+    most, least = sum(high.values()), sum(min(math.floor(exact[n]), high[n]) for n in names)
+    assert sum(counts.values()) == max(least, min(total, most))
+    if all(exact[n] <= high[n] for n in names) and total < sum(exact.values()):
+        assert all(abs(counts[n] - exact[n]) < 1 for n in names)
+        up = [exact[n] - math.floor(exact[n]) for n in names if counts[n] > exact[n]]
+        down = [exact[n] - counts[n] for n in names if counts[n] <= exact[n] < high[n]]
+        assert not up or not down or min(up) >= max(down)
+
+
+def test_the_earlier_of_equal_remainders_is_rounded_up_and_full_ones_take_nothing():
+    exact = {"a": 1.5, "b": 1.5, "c": 0.9}
+    assert round_to_total(exact, dict.fromkeys("abc", 9), 4) == {"a": 2, "b": 1, "c": 1}
+    assert round_to_total(exact, {"a": 1, "b": 9, "c": 0}, 4) == {"a": 1, "b": 3, "c": 0}
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    room=st.lists(st.integers(0, 60), min_size=1, max_size=7),
+    seed=st.integers(0, 999),
+    part=st.floats(0, 1.2),
+)
+def test_shares_fit_their_layers_and_sum_to_the_total(room, seed, part):
+    shares = torch.rand(len(room), generator=torch.Generator().manual_seed(seed)).double() + 1e-3
+    shares = dict(enumerate((shares / shares.sum()).tolist()))
+    total = round(part * sum(room))
+    found = share_out(total, shares, dict(enumerate(room)))
+    assert sum(found.values()) == min(total, sum(room))
+    assert all(0 <= found[i] <= room[i] for i in found)
+    if all(total * shares[i] <= room[i] for i in shares):
+        assert all(abs(found[i] - total * shares[i]) < 1 for i in shares)
+
+
+def test_what_overflows_a_layer_is_spread_evenly():
+    found = share_out(12, {"a": 0.75, "b": 0.25, "c": 0.0}, {"a": 3, "b": 10, "c": 10})
+    assert found == {"a": 3, "b": 6, "c": 3}  # 9, 3, 0 with 6 too many for a
 
 
 @given(st.data())
@@ -51,7 +106,7 @@ def test_shortcuts_follow_the_convolution_they_run_beside_for_channels_only(net)
     assert all(
         len(g) == 1 for g in groups(unit_counts(net, "unstructured"), "unstructured").values()
     )
-    assert leader("features.0", "channels") == "features.0"
+    assert rate_group("features.0", "channels") == "features.0"
 
 
 def episode_of(net, structure="unstructured", kept=0.1, bounds=(0.01, 0.8)):
