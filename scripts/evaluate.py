@@ -9,7 +9,7 @@ from advprune.attacks.verdicts import read_tables
 from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
 from advprune.base.provenance import origin, sha256
-from advprune.evaluation import evaluate
+from advprune.evaluation.evaluate import evaluate
 from advprune.evaluation.reliability import summarise
 from advprune.jobs import cli
 from advprune.plan.config import fraction
