@@ -254,7 +254,7 @@ rule evaluate:
     params:
         model=spec(identity),
         eps=lambda w: CONFIG["datasets"][w.dataset]["eps"],
-        classes=lambda w: SPECS[w.dataset].classes,
+        classes=lambda w: spec_of(w.dataset).classes,
         settings=spec(attack_settings),
     shell:
         "python {input.script} --model {params.model:q} --eps {params.eps}"

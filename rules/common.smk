@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 from advprune.base import imports
 from advprune.plan import external, machine
 from advprune.plan.config import load_config, method_file
-from advprune.data.specs import SPECS
+from advprune.data.specs import spec_of
 from advprune.base.errors import UserError
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import CORRUPTIONS, Protocol

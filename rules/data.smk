@@ -11,7 +11,7 @@ rule dataset:
     """Download or read a dataset and fix its splits."""
     input:
         script=script("dataset.py"),
-        code=code("dataset.py"),
+        code=lambda w: code("dataset.py", imports.set_module(w.dataset)),
     output:
         PATHS.dataset,
     log:

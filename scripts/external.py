@@ -4,7 +4,6 @@ import json
 import time
 from pathlib import Path
 
-from advprune.data.specs import spec_of
 from advprune.jobs import cli
 from advprune.models.checkpoint import provenance, save_checkpoint, sha256
 from advprune.models.convert import convert
@@ -20,10 +19,7 @@ def main() -> None:
     args = parser.parse_args()
     cli.open_log(args.log)
     started, spec = time.monotonic(), args.spec
-    data = spec_of(spec["dataset"])
-    channels, size, _ = data.shape
-    moments = tuple(spec["mean"]), tuple(spec["std"])
-    net_spec = NetSpec(spec["arch"], spec["width"], data.classes, channels, size, *moments)
+    net_spec = NetSpec.from_dict(spec["net"])
     net = convert(args.source, net_spec, spec["rename"])
     seconds = round(time.monotonic() - started, 1)
     card = provenance(spec=spec, parents={"source": sha256(args.source)}, seconds=seconds)

@@ -35,7 +35,7 @@ from helpers.report_samples import evaluation
 PROTOCOL = Protocol(load_config(tiny_config()))
 LWM = next(m for m in PROTOCOL.models if (m.method, m.structure) == ("lwm", "filters"))
 MODEL = PROTOCOL.identity(LWM, 0)
-FOREIGN = {"dataset": "digits", "arch": "resnet18", "width": 4, "mean": [0.3], "std": [0.4]}
+FOREIGN = {"net": NetSpec("resnet18", 4, 10, 1, 8, (0.3,), (0.4,)).to_dict(), "rename": {}}
 DOUBTS = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
 OLD = "made before"
 
@@ -106,7 +106,7 @@ def arguments(script, good, out):
             ],
             "tune_hofmn": lambda: attack("hofmn"),
             "run_hofmn": lambda: [*attack("hofmn"), "--shard", "0", "--tuned", good / "tuned.json"],
-            "external": lambda: [*spec(FOREIGN | {"rename": {}}), "--source", good / "theirs.pt"],
+            "external": lambda: [*spec(FOREIGN), "--source", good / "theirs.pt"],
             "evaluate": lambda: [
                 *("--model", json.dumps(MODEL), "--eps", "1/2", "--classes", "10"),
                 *("--settings", "{}", "--audit", good / "audit.json"),
@@ -168,14 +168,14 @@ def dataset_of(name, channels, size, **header):
         }
         tensors = {f"{p}/{k}": t for p in dataset.SPLITS for k, t in split.items()}
         moments = {"mean": [0.5] * channels, "std": [0.2] * channels}
-        meta = {"name": name, "classes": 10} | moments | header
-        save_tensors(path, "dataset-1", tensors, meta)
+        meta = {"name": name, "classes": 10, "pad": 0, "flip": False} | moments | header
+        save_tensors(path, "dataset-2", tensors, meta)
 
     return make
 
 
 def without_splits(path, was):
-    save_tensors(path, "dataset-1", {"x": torch.ones(1)}, {"name": "digits"})
+    save_tensors(path, "dataset-2", {"x": torch.ones(1)}, {"name": "digits"})
 
 
 def net_of(arch="resnet18", width=4, channels=1, size=8, classes=10):
@@ -224,9 +224,9 @@ CASES = [
     ("pretrain", "data", missing, "no such file"),
     ("pretrain", "data", folder, "damaged"),
     ("pretrain", "data", runs_code, "damaged"),
-    ("pretrain", "data", good_one("net.safetensors"), "not a file of kind 'dataset-1'"),
+    ("pretrain", "data", good_one("net.safetensors"), "not a file of kind 'dataset-2'"),
     ("pretrain", "data", without_splits, "train/images"),
-    ("pretrain", "data", dataset_of("mnist", 1, 8), "mnist"),
+    ("pretrain", "data", dataset_of("digits", 1, 8, classes=3), "labels 0..5 are outside 0..2"),
     ("prune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
     ("finetune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
     ("run_autoattack", "data", dataset_of("cifar10", 3, 32), "is for other images"),

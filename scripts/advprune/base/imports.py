@@ -2,7 +2,7 @@
 
 Snakemake does not see imported modules. The rules therefore list them as inputs: a static,
 transitive closure over the import statements, so that editing a module re-runs exactly the jobs
-whose code uses it. Methods are loaded by name and must be added by the caller.
+whose code uses it. Methods and datasets are loaded by name and must be added by the caller.
 """
 
 import ast
@@ -61,13 +61,19 @@ def code_files(script: str, *modules: str) -> list[Path]:
     """
     files = set(_closure(ROOT / script))
     for module in modules:
-        files |= {ROOT / module} | _closure(ROOT / module)
+        name = ".".join(Path(module).relative_to("scripts").with_suffix("").parts)
+        files |= {*_files(name), *_closure(ROOT / module)}
     return sorted(files)
 
 
 def method_module(key: str) -> str:
     """Module of a method, relative to the repository root."""
     return f"scripts/{PACKAGE}/methods/{key}.py"
+
+
+def set_module(name: str) -> str:
+    """Module of a dataset, relative to the repository root."""
+    return f"scripts/{PACKAGE}/data/sets/{name}.py"
 
 
 def digest(files: list[Path]) -> str:

@@ -19,7 +19,6 @@ from advprune.bench.timing import clock
 from advprune.compact.convert import for_attacks
 from advprune.data.batches import Augment, to_float
 from advprune.data.dataset import Dataset
-from advprune.data.specs import SPECS
 from advprune.models.registry import NetSpec, build
 from advprune.training.loop import Trainer
 from advprune.training.objectives import Fgsm, Objective, PgdAt, Threat
@@ -73,12 +72,12 @@ def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, An
 
 
 def _fit(net: nn.Module, data: Dataset, size: FullSize, objective: Objective, epochs: int) -> None:
-    known, device = SPECS[data.name], next(net.parameters()).device
+    device = next(net.parameters()).device
     # the monitor's validation images are no part of what is timed
     train, val = data.train.to(device), data.val.take(2).to(device)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            train, val, Augment(known.pad, known.flip), objective.threat, SEED, Path(folder)
+            train, val, Augment(data.pad, data.flip), objective.threat, SEED, Path(folder)
         )
         recipe = Recipe(epochs=epochs, batch=size.batch, lr=0.1, schedule="onecycle")
         trainer.fit(net, objective, recipe, "full size")

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from advprune.base.errors import UserError
-from advprune.data.specs import spec_of
+from advprune.data.order import stratified_order
+from advprune.data.specs import Spec
 from advprune.data.tensorfile import load_tensors, save_tensors
 
 SPLITS = ("train", "val", "test")
-_KIND = "dataset-1"
-_ORDER_SEED = 20240901  # fixes which images are validated on, everywhere and for good
+_KIND = "dataset-2"
+_HEADER = ("name", "classes", "mean", "std", "pad", "flip")
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Three splits with the per-channel mean and deviation of the training one, in [0,1] units."""
+    """Three splits with the per-channel mean and deviation of the training one, in [0,1] units.
+
+    `pad` and `flip` say how training images may be augmented: see `specs.Spec`.
+    """
 
     name: str
     train: Split
@@ -47,6 +51,8 @@ class Dataset:
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    pad: int
+    flip: bool
 
     def net_fields(self) -> dict[str, Any]:
         """Return what a net must know of its data: `NetSpec(arch, width, **this)`."""
@@ -61,7 +67,7 @@ class Dataset:
 
 
 def from_arrays(
-    name: str,
+    spec: Spec,
     train_x: np.ndarray,
     train_y: np.ndarray,
     test_x: np.ndarray,
@@ -77,7 +83,7 @@ def from_arrays(
     too. The first n images of any split are therefore a fair sample of it, and `limits`
     ({"train": n, ...}) keeps just those. Arrays that do not fit the spec are a `UserError`.
     """
-    spec = spec_of(name)
+    name = spec.name
     val = spec.val if val is None else val
     for x, y in ((train_x, train_y), (test_x, test_y)):
         _check(name, x, y, spec.shape, spec.classes)
@@ -96,24 +102,9 @@ def from_arrays(
     mean, std = channel_moments(cuts["train"].images)
     if min(std) == 0:
         raise UserError(f"{name}: a channel is constant over the {len(cuts['train'])} train images")
-    return Dataset(name, **cuts, classes=spec.classes, mean=mean, std=std)
-
-
-def stratified_order(labels: np.ndarray) -> np.ndarray:
-    """Return a fixed random order, int64 [N], every stretch of which has the shares of the whole.
-
-    The k-th of a class's n_c images (shuffled) gets a random place in [k, k+1) / n_c and all are
-    sorted by place. Raw PCG64 output is used because numpy promises that stream, not the stream
-    of its samplers, to stay the same between versions.
-    """
-    bits = np.random.PCG64(_ORDER_SEED)
-    shuffle = np.argsort(bits.random_raw(len(labels)), kind="stable")
-    jitter = (bits.random_raw(len(labels)) >> np.uint64(11)) * 2.0**-53
-    place = np.empty(len(labels))
-    for c in np.unique(labels):
-        members = shuffle[labels[shuffle] == c]
-        place[members] = (np.arange(len(members)) + jitter[members]) / len(members)
-    return np.argsort(place, kind="stable")
+    return Dataset(
+        name, **cuts, classes=spec.classes, mean=mean, std=std, pad=spec.pad, flip=spec.flip
+    )
 
 
 def channel_moments(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -137,7 +128,7 @@ def save(dataset: Dataset, path: Path) -> None:
     for part in SPLITS:
         split = getattr(dataset, part)
         tensors |= {f"{part}/images": split.images, f"{part}/labels": split.labels}
-    header = {key: getattr(dataset, key) for key in ("name", "classes", "mean", "std")}
+    header = {key: getattr(dataset, key) for key in _HEADER}
     save_tensors(path, _KIND, tensors, header)
 
 
@@ -145,16 +136,16 @@ def load(path: Path) -> Dataset:
     """Read a dataset onto the CPU; a missing, damaged or foreign file is a `UserError`."""
     tensors, header = load_tensors(path, _KIND)
     expected = {f"{p}/{part}" for p in SPLITS for part in ("images", "labels")}
-    lacking = (expected - tensors.keys()) | ({"name", "classes", "mean", "std"} - header.keys())
+    lacking = (expected - tensors.keys()) | (set(_HEADER) - header.keys())
     if lacking:
         raise UserError(f"{path}: not a dataset of ours, lacks {', '.join(sorted(lacking))}")
-    spec = spec_of(header["name"])
+    shape = tuple(tensors["train/images"].shape[1:])
     for p in SPLITS:
         images, labels = (tensors[f"{p}/{part}"].numpy() for part in ("images", "labels"))
-        _check(f"{path}: {p}", images, labels, spec.shape, spec.classes)
+        _check(f"{path}: {p}", images, labels, shape, header["classes"])
     splits = {p: Split(tensors[f"{p}/images"], tensors[f"{p}/labels"]) for p in SPLITS}
-    mean, std = tuple(header["mean"]), tuple(header["std"])
-    return Dataset(header["name"], **splits, classes=header["classes"], mean=mean, std=std)
+    moments = {key: tuple(header[key]) for key in ("mean", "std")}
+    return Dataset(**{key: header[key] for key in _HEADER} | splits | moments)
 
 
 def _split(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:

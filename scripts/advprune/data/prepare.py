@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from advprune.data.dataset import Dataset, from_arrays
-from advprune.data.digits import digits
-from advprune.data.specs import spec_of
-from advprune.data.torchvision_sets import cifar10, svhn
+from advprune.data.specs import module_of
 
 
 def prepare(
@@ -17,10 +15,5 @@ def prepare(
     images of a split. All splits, the test one included, are in a fixed stratified order and not
     the official one, so that the first n are a fair sample. What cannot be had is a `UserError`.
     """
-    spec_of(name)
-    readers = {
-        "digits": digits,
-        "cifar10": lambda: cifar10(data_root, cache),
-        "svhn": lambda: svhn(data_root, cache),
-    }
-    return from_arrays(name, *readers[name](), limits=limits)
+    module = module_of(name)
+    return from_arrays(module.SPEC, *module.read(data_root, cache), limits=limits)

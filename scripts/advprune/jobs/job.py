@@ -19,7 +19,6 @@ from advprune.base.imports import code_files, digest, method_module
 from advprune.data.batches import Augment, to_float
 from advprune.data.dataset import Dataset
 from advprune.data.dataset import load as load_dataset
-from advprune.data.specs import SPECS
 from advprune.jobs import cli
 from advprune.models.checkpoint import Loaded, load_checkpoint, provenance, sha256
 from advprune.plan.config import fraction
@@ -59,11 +58,10 @@ class Job:
 
     def trainer(self, data: Dataset, seed: int, state_dir: Path) -> Trainer:
         """Training loop on the job's device."""
-        known = SPECS[data.name]
         return Trainer(
             train=data.train.to(self.device),
             val=data.val.to(self.device),
-            augment=Augment(known.pad, known.flip),
+            augment=Augment(data.pad, data.flip),
             threat=threat(self.spec["threat"]),
             seed=seed,
             state_dir=state_dir,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from advprune.base.errors import UserError
-from advprune.data.specs import SPECS
+from advprune.data.specs import spec_of
 
 PREFIX = "external-"  # no method's key has a hyphen, so the two never clash
 DEFAULTS = {"structure": "none", "sparsity": 0, "seed": 0, "rename": {}}
@@ -30,7 +30,7 @@ def _check(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> N
     for kind in ("dataset", "arch"):
         if entry[kind] not in config[f"{kind}s"]:
             raise UserError(f"{where}: '{entry[kind]}' is not described under {kind}s")
-    channels = SPECS[entry["dataset"]].shape[0]
+    channels = spec_of(entry["dataset"]).shape[0]
     for kind in ("mean", "std"):
         if len(entry[kind]) != channels:
             raise UserError(f"{where}.{kind}: {entry['dataset']} has {channels} channel(s)")
@@ -53,6 +53,8 @@ def check_files(found: Mapping[str, Mapping[str, Any]]) -> None:
 
 def job_spec(entry: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     """Specification of the job that converts the file: the net, and names to be changed."""
+    data = spec_of(entry["dataset"])
+    channels, size, _ = data.shape
     net = {"arch": entry["arch"], "width": config["archs"][entry["arch"]]["width"]}
-    data = {key: entry[key] for key in ("dataset", "mean", "std")}
-    return net | data | {"rename": entry["rename"]}
+    net |= {"classes": data.classes, "channels": channels, "size": size}
+    return {"net": net | {"mean": entry["mean"], "std": entry["std"]}, "rename": entry["rename"]}

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from advprune.base import imports
+from advprune.data.specs import known
 from advprune.plan.config import known_methods
 
 SCRIPTS = sorted(p.name for p in imports.SCRIPTS.glob("*.py"))
@@ -65,3 +66,15 @@ def test_the_digest_sees_content_and_not_time(tmp_path):
     assert imports.digest([one, two]) == before
     two.write_text("y = 2\n")
     assert imports.digest([one, two]) != before
+
+
+def test_no_script_reaches_a_dataset_but_by_name():
+    """Only the bench, which is no job, is about one."""
+    for script in set(SCRIPTS) - {"bench.py"}:
+        assert not {p for p in imports.code_files(f"scripts/{script}") if p.parent.name == "sets"}
+
+
+@pytest.mark.parametrize("name", known())
+def test_a_dataset_adds_its_own_module_and_no_other_dataset(name):
+    files = imports.code_files("scripts/dataset.py", imports.set_module(name))
+    assert {p.stem for p in files if p.parent.name == "sets"} == {"__init__", name}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from advprune.base import imports
+from advprune.data.specs import known
 from helpers.checkout import ROOT
 
 FILES = sorted((ROOT / "envs").glob("*.yaml"))
@@ -47,6 +48,8 @@ def third_party(script):
     if script in ("prune.py", "finetune.py"):
         for module in (ROOT / "scripts/advprune/methods").glob("*.py"):
             files |= {module, *imports.code_files(str(module.relative_to(ROOT)))}
+    if script == "dataset.py":
+        files |= {*imports.code_files(f"scripts/{script}", *map(imports.set_module, known()))}
     names = set()
     for node in (n for f in files for n in ast.walk(ast.parse(f.read_text()))):
         if isinstance(node, ast.Import):
