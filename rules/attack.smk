@@ -1,4 +1,4 @@
-# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image, doubts,
+# in:  test images and a model's checkpoint        out: verdicts and distances per test image, doubts,
 #                                                     costs
 #
 # The test images are attacked in shards. AutoAttack draws its random numbers per batch, so the
@@ -10,7 +10,7 @@ rule autoattack:
     input:
         script=script("run_autoattack.py"),
         code=code("run_autoattack.py"),
-        data=PATHS.dataset,
+        data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
     output:
         table=PATHS.of_model("autoattack-{shard}.csv"),
@@ -42,7 +42,7 @@ rule hofmn_tune:
     input:
         script=script("tune_hofmn.py"),
         code=code("tune_hofmn.py"),
-        data=PATHS.dataset,
+        data=PATHS.train,
         net=PATHS.of_model("checkpoint.safetensors"),
     output:
         tuned=PATHS.of_model("hofmn.json"),
@@ -73,7 +73,7 @@ rule hofmn:
     input:
         script=script("run_hofmn.py"),
         code=code("run_hofmn.py"),
-        data=PATHS.dataset,
+        data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
     output:
@@ -105,7 +105,7 @@ rule doubts:
     input:
         script=script("doubts.py"),
         code=code("doubts.py"),
-        data=PATHS.dataset,
+        data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
@@ -138,7 +138,7 @@ rule opinions:
     input:
         script=script("opinions.py"),
         code=code("opinions.py"),
-        data=PATHS.dataset,
+        data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
         hofmn=shards("hofmn-{shard}.csv", "hofmn"),
@@ -171,7 +171,7 @@ rule corruptions:
     input:
         script=script("corruptions.py"),
         code=code("corruptions.py"),
-        data=PATHS.dataset,
+        data=PATHS.test,
         corrupted=[PATHS.corrupted(family) for family in CORRUPTIONS],
         net=PATHS.of_model("checkpoint.safetensors"),
     output:

@@ -1,36 +1,66 @@
-# in:  the official sources, or data_root        out: one file per dataset with fixed splits, and
-#                                                     its test images corrupted, where asked for
+# in:  the official sources, or data_root        out: per dataset what is trained with and what is
+#                                                     tested on, and its test images corrupted,
+#                                                     where asked for
 
 
 # compute nodes rarely see the internet
 localrules:
-    dataset,
+    training_data,
+    test_data,
 
 
-rule dataset:
-    """Download or read a dataset and fix its splits."""
+def dataset_code(wildcards):
+    """Input function: library files of the script with the dataset's module."""
+    return code("dataset.py", imports.set_module(wildcards.dataset))
+
+
+DATA_ROOT = (
+    f"--data-root {shlex.quote(CONFIG['data_root'])}" if CONFIG["data_root"] else ""
+)
+
+
+rule training_data:
+    """Download or read a dataset and fix its training and validation images."""
     input:
         script=script("dataset.py"),
-        code=lambda w: code("dataset.py", imports.set_module(w.dataset)),
+        code=dataset_code,
     output:
-        PATHS.dataset,
+        PATHS.train,
     log:
-        f"{LOGS}/dataset/{{dataset}}.log",
+        f"{LOGS}/training_data/{{dataset}}.log",
     conda:
         environment("data")
     resources:
         gpu=0,
     params:
-        spec=spec(lambda w: PROTOCOL.data_spec(w.dataset)),
-        data_root=(
-            f"--data-root {shlex.quote(CONFIG['data_root'])}"
-            if CONFIG["data_root"]
-            else ""
-        ),
+        spec=spec(lambda w: PROTOCOL.data_spec(w.dataset, "train", "val")),
+        data_root=DATA_ROOT,
         cache="results/downloads",
     shell:
         "python {input.script} --spec {params.spec:q} {params.data_root} --cache {params.cache}"
-        " --out {output} --log {log}"
+        " --train-out {output} --log {log}"
+
+
+rule test_data:
+    """Download or read a dataset and fix its test images; more of them concern attacks alone."""
+    input:
+        script=script("dataset.py"),
+        code=dataset_code,
+    output:
+        PATHS.test,
+    log:
+        f"{LOGS}/test_data/{{dataset}}.log",
+    conda:
+        environment("data")
+    resources:
+        gpu=0,
+    params:
+        spec=spec(lambda w: PROTOCOL.data_spec(w.dataset, "test")),
+        data_root=DATA_ROOT,
+        cache="results/downloads",
+    shell:
+        "python {input.script} --spec {params.spec:q} {params.data_root} --cache {params.cache}"
+        " --test-out {output} --log {log}"
 
 
 rule corrupt:
@@ -38,7 +68,7 @@ rule corrupt:
     input:
         script=script("corrupt.py"),
         code=code("corrupt.py"),
-        data=PATHS.dataset,
+        data=PATHS.test,
     output:
         PATHS.corrupted("{family}"),
     log:

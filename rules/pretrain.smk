@@ -6,7 +6,7 @@ rule pretrain:
     input:
         script=script("pretrain.py"),
         code=code("pretrain.py"),
-        data=PATHS.dataset,
+        data=PATHS.train,
     output:
         net=PATHS.pretrained,
         card=PATHS.pretrained.replace(".safetensors", ".json"),

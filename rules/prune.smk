@@ -7,7 +7,7 @@ rule prune:
     input:
         script=script("prune.py"),
         code=method_code("prune.py"),
-        data=PATHS.dataset,
+        data=PATHS.train,
         pretrained=pretrained,
     output:
         net=PATHS.of_model("pruned.safetensors"),
@@ -42,7 +42,7 @@ rule finetune:
     input:
         script=script("finetune.py"),
         code=method_code("finetune.py"),
-        data=PATHS.dataset,
+        data=PATHS.train,
         pruned=PATHS.of_model("pruned.safetensors"),
         teacher=teacher,
     output:

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 
 from advprune.data import imagenet_c
+from advprune.data.dataset import TestData
 from advprune.evaluation import corruptions
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
@@ -15,7 +16,7 @@ def main() -> None:
     parser = jobs.parser(__doc__)
     parser.add_argument("--family", required=True, help="noise, blur, weather or digital")
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    job = jobs.start(parser, __file__, kind=TestData)
     cv2.setNumThreads(job.args.threads)
     data = job.data()
     images = data.test.images[: job.spec["images"]]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from advprune.base.files import write_json
 from advprune.compact.convert import for_attacks
+from advprune.data.dataset import TestData
 from advprune.evaluation.corruptions import CLEAN, load, measure
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
@@ -17,7 +18,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--corrupted", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    job = jobs.start(parser, __file__, kind=TestData)
     args, spec = job.args, job.spec
     _, x, y = job.test_shard(0, spec["images"])
     net = for_attacks(job.checkpoint(args.checkpoint).net, x[: spec["batch"]])

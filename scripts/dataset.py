@@ -1,9 +1,8 @@
-"""Download or read a dataset, fix its splits and write it as one file."""
+"""Download or read a dataset, fix its splits and write them: what is trained with, or the test."""
 
 import json
 from pathlib import Path
 
-from advprune.data.dataset import save
 from advprune.data.prepare import prepare
 from advprune.jobs import cli
 
@@ -14,13 +13,16 @@ def main() -> None:
     parser.add_argument("--spec", type=json.loads, required=True, help="name and limits, as JSON")
     parser.add_argument("--data-root", type=Path, help="folder with local copies")
     parser.add_argument("--cache", type=Path, required=True, help="where downloads are kept")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--train-out", type=Path, help="file for training and validation images")
+    parser.add_argument("--test-out", type=Path, help="file for test images")
     args = parser.parse_args()
     cli.open_log(args.log)
-    data = prepare(
-        args.spec["name"], data_root=args.data_root, cache=args.cache, limits=args.spec["limits"]
-    )
-    save(data, args.out)
+    name, limits = args.spec["name"], args.spec["limits"]
+    training, test = prepare(name, data_root=args.data_root, cache=args.cache, limits=limits)
+    if args.train_out:
+        training.save(args.train_out)
+    if args.test_out:
+        test.save(args.test_out)
 
 
 if __name__ == "__main__":

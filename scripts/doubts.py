@@ -12,6 +12,7 @@ from advprune.attacks.verdicts import read_tables
 from advprune.base.files import read_json, write_json
 from advprune.base.seeds import derive, generator
 from advprune.compact.convert import for_attacks
+from advprune.data.dataset import TestData
 from advprune.evaluation.reliability import INDICATORS
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--autoattack", type=Path, nargs="+", required=True)
     parser.add_argument("--hofmn", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    job = jobs.start(parser, __file__, kind=TestData)
     args, spec = job.args, job.spec
     eps, config = fraction(spec["eps"]), Tuned.from_dict(read_json(args.tuned)).config
     broken = read_tables(args.autoattack)

@@ -10,6 +10,7 @@ from advprune.attacks.verdicts import read_tables, robust_at, worst
 from advprune.base.files import write_json
 from advprune.base.seeds import derive
 from advprune.compact.convert import for_attacks
+from advprune.data.dataset import TestData
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
 from advprune.models.checkpoint import load_checkpoint
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--autoattack", type=Path, nargs="+", required=True)
     parser.add_argument("--hofmn", type=Path, nargs="+", required=True)
     parser.add_argument("--out", type=Path, required=True)
-    job = jobs.start(parser, __file__)
+    job = jobs.start(parser, __file__, kind=TestData)
     args, spec = job.args, job.spec
     eps = fraction(spec["eps"])
     _, x, y = job.test_shard(0, spec["images"])

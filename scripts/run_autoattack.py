@@ -12,6 +12,7 @@ from advprune.base.provenance import sha256
 from advprune.base.resume import Resume
 from advprune.base.seeds import derive
 from advprune.compact.convert import for_attacks
+from advprune.data.dataset import TestData
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
 from advprune.models.precision import EXACT
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="table of verdicts")
     parser.add_argument("--warnings", type=Path, required=True, help="AutoAttack's own doubts")
     parser.add_argument("--card", type=Path, required=True, help="where the numbers come from")
-    job = jobs.start(parser, __file__, inputs=("data", "checkpoint"))
+    job = jobs.start(parser, __file__, inputs=("data", "checkpoint"), kind=TestData)
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     net = for_attacks(job.checkpoint(args.checkpoint).net, x)

@@ -11,6 +11,7 @@ from advprune.base.files import read_json, write_json
 from advprune.base.progress import bar
 from advprune.base.provenance import sha256
 from advprune.compact.convert import for_attacks
+from advprune.data.dataset import TestData
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
 from advprune.models.precision import EXACT
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--shard", type=int, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--card", type=Path, required=True, help="where the numbers come from")
-    job = jobs.start(parser, __file__, inputs=("data", "checkpoint", "tuned"))
+    job = jobs.start(parser, __file__, inputs=("data", "checkpoint", "tuned"), kind=TestData)
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(args.shard, spec["shard"])
     net = for_attacks(job.checkpoint(args.checkpoint).net, x)

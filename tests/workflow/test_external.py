@@ -34,7 +34,7 @@ def checkout(finished, tmp_path):
 
 def test_it_gets_the_numbers_that_it_has_as_a_model_of_ours(checkout):
     planned = {rule for rule, _ in checkout.planned()}
-    assert not planned & {"dataset", "pretrain", "prune", "finetune"}
+    assert not planned & {"training_data", "pretrain", "prune", "finetune"}
     checkout.snakemake("--cores", "1")
     table = pd.read_csv(checkout.folder / "results/tiny/leaderboard.csv").set_index("method")
     assert len(table) == 7

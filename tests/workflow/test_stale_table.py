@@ -23,12 +23,13 @@ PRICED = {"gather", "costs_table", "leaderboard"}
 COSTS = {"costs"} | PRICED
 MEASURED = {"hofmn"} | DOUBTED | ICE
 TUNED = {"hofmn_tune"} | MEASURED
+TESTED = {"autoattack"} | MEASURED
 ATTACKED = {"autoattack"} | TUNED
 AUDITED = ATTACKED | {"audit"} | COSTS
 FINETUNED = AUDITED | {"finetune"}
 PRUNED = FINETUNED | {"prune"}
 TRAINED = PRUNED | {"pretrain"}
-EVERYTHING = TRAINED | {"dataset"}
+EVERYTHING = TRAINED | {"training_data", "test_data"}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,8 @@ def put(config, place, value):
         ("data_root", None, set()),
         ("datasets.digits.eps", "1/3", TRAINED),
         ("datasets.digits.training_attack.steps", 2, TRAINED),
-        ("datasets.digits.limits.train", 65, EVERYTHING),
+        ("datasets.digits.limits.train", 65, TRAINED | {"training_data"}),
+        ("datasets.digits.limits.test", 11, TESTED | {"test_data"}),
         ("archs.resnet18.width", 6, TRAINED),
         ("evaluation.autoattack.batch", 5, {"autoattack"} | DOUBTED | COSTS),
         ("evaluation.autoattack.shard", 5, {"autoattack"} | DOUBTED),
@@ -184,12 +186,13 @@ def test_what_is_added_is_planned_and_no_more(checkout, place, value, part, expe
         assert {m for m in own(planned, 4) if m != "random"} == set()
 
 
-def test_another_data_file_plans_what_learns_from_it(checkout):
-    data = checkout.folder / "results/tiny/digits/data.safetensors"
+@pytest.mark.parametrize(("part", "expected"), [("train", TRAINED), ("test", TESTED)])
+def test_another_data_file_plans_what_uses_it(checkout, part, expected):
+    data = checkout.folder / f"results/tiny/digits/{part}.safetensors"
     before = data.read_bytes()
     try:
         data.write_bytes(b"other images")
-        assert rules(checkout.planned()) == TRAINED
+        assert rules(checkout.planned()) == expected
     finally:
         data.write_bytes(before)
 

@@ -18,7 +18,7 @@ from advprune.attacks.autoattack import autoattack
 from advprune.bench.timing import clock
 from advprune.compact.convert import for_attacks
 from advprune.data.batches import Augment, to_float
-from advprune.data.dataset import Dataset
+from advprune.data.dataset import TestData, TrainingData
 from advprune.models.registry import NetSpec, build
 from advprune.training.loop import Trainer
 from advprune.training.objectives import Fgsm, Objective, PgdAt, Threat
@@ -40,7 +40,9 @@ class FullSize:
     share: float = 1.0
 
 
-def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, Any]:
+def measure(
+    data: TrainingData, held: TestData, size: FullSize, device: torch.device
+) -> dict[str, Any]:
     """Seconds of the epoch, and of AutoAttack searching in each precision.
 
     `flips` are images whose verdict differs from that of the search in float32.
@@ -52,7 +54,7 @@ def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, An
     result: dict[str, Any] = {
         "epoch": {"images": len(data.train), "seconds": round(clock(device) - before, 2)}
     }
-    test = data.test.to(device)
+    test = held.test.to(device)
     x, y = to_float(test.images), test.labels
     small = for_attacks(net.eval(), x)
     robust = {}
@@ -71,7 +73,9 @@ def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, An
     return result
 
 
-def _fit(net: nn.Module, data: Dataset, size: FullSize, objective: Objective, epochs: int) -> None:
+def _fit(
+    net: nn.Module, data: TrainingData, size: FullSize, objective: Objective, epochs: int
+) -> None:
     device = next(net.parameters()).device
     # the monitor's validation images are no part of what is timed
     train, val = data.train.to(device), data.val.take(2).to(device)

@@ -17,8 +17,7 @@ import torch
 from advprune.base.errors import UserError
 from advprune.base.imports import code_files, digest, method_module
 from advprune.data.batches import Augment, to_float
-from advprune.data.dataset import Dataset
-from advprune.data.dataset import load as load_dataset
+from advprune.data.dataset import TestData, TrainingData
 from advprune.jobs import cli
 from advprune.models.checkpoint import Loaded, load_checkpoint, provenance, sha256
 from advprune.plan.config import fraction
@@ -36,7 +35,8 @@ class Job:
     spec: dict[str, Any]
     device: torch.device
     started: float = field(default_factory=time.monotonic)
-    dataset: Dataset | None = None
+    kind: type[TrainingData] | type[TestData] = TrainingData  # what `--data` holds
+    loaded: Any = None
 
     def fingerprint(self) -> str:
         """Digest of all the job depends on: specification, input files, code."""
@@ -56,7 +56,7 @@ class Job:
         own = {"spec": self.spec, "parents": parents, "code": self.code(), "seconds": seconds}
         return provenance(**own, **fields)
 
-    def trainer(self, data: Dataset, seed: int, state_dir: Path) -> Trainer:
+    def trainer(self, data: TrainingData, seed: int, state_dir: Path) -> Trainer:
         """Training loop on the job's device."""
         return Trainer(
             train=data.train.to(self.device),
@@ -68,17 +68,17 @@ class Job:
             fingerprint=self.fingerprint(),
         )
 
-    def data(self) -> Dataset:
-        """The dataset given by `--data`, read once."""
-        if self.dataset is None:
-            self.dataset = load_dataset(self.args.data)
-        return self.dataset
+    def data(self) -> Any:
+        """The data given by `--data`, of the job's kind, read once."""
+        if self.loaded is None:
+            self.loaded = self.kind.load(self.args.data)
+        return self.loaded
 
     def checkpoint(self, path: Path) -> Loaded:
         """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
         loaded, data = load_checkpoint(path, self.device), self.data()
-        found, wanted = loaded.spec.to_dict(), data.net_fields()
-        if any(found[key] != wanted[key] for key in ("classes", "channels", "size")):
+        found, wanted = loaded.spec.to_dict(), data.image_fields()
+        if any(found[key] != wanted[key] for key in wanted):
             raise UserError(f"{path}: is for other images than those of {data.name}")
         net = {key: self.spec.get(key, found[key]) for key in ("arch", "width")}
         if any(found[key] != net[key] for key in net):
@@ -111,9 +111,15 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def start(
-    arguments: argparse.ArgumentParser, script: str, inputs: tuple[str, ...] = ("data",)
+    arguments: argparse.ArgumentParser,
+    script: str,
+    inputs: tuple[str, ...] = ("data",),
+    kind: type[TrainingData] | type[TestData] = TrainingData,
 ) -> Job:
-    """Parse the arguments, open the log and set torch up; `inputs` name arguments with files."""
+    """Parse the arguments, open the log and set torch up.
+
+    `inputs` name arguments with files; `kind` is what the file of `--data` holds.
+    """
     args = arguments.parse_args()
     args.script, args.inputs = Path(script).name, inputs
     cli.open_log(args.log)
@@ -122,7 +128,7 @@ def start(
     if device.type == "cuda":  # on the CPU all we use is deterministic, and this costs a second
         torch.use_deterministic_algorithms(True, warn_only=True)
     log.info("%s on %s with %d thread(s)", args.script, device, args.threads)
-    return Job(args, args.spec, device)
+    return Job(args, args.spec, device, kind=kind)
 
 
 def choose_device(name: str) -> str:

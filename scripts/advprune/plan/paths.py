@@ -15,9 +15,14 @@ class Layout:
         return f"results/{self.preset}"
 
     @property
-    def dataset(self) -> str:
-        """The dataset as one file."""
-        return f"{self.root}/{{dataset}}/data.safetensors"
+    def train(self) -> str:
+        """A dataset's training and validation images."""
+        return f"{self.root}/{{dataset}}/train.safetensors"
+
+    @property
+    def test(self) -> str:
+        """A dataset's test images."""
+        return f"{self.root}/{{dataset}}/test.safetensors"
 
     @property
     def pretrained(self) -> str:

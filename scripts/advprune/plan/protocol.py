@@ -179,10 +179,10 @@ class Protocol:
         entry = self.config["datasets"][dataset]
         return {"eps": entry["eps"], **entry["training_attack"]}
 
-    def data_spec(self, dataset: str) -> dict[str, Any]:
-        """Specification of a dataset job."""
+    def data_spec(self, dataset: str, *splits: str) -> dict[str, Any]:
+        """Specification of the job that prepares some splits of a dataset."""
         limits = self.config["datasets"][dataset].get("limits", {})
-        return {"name": dataset, "limits": limits}
+        return {"name": dataset, "limits": {k: n for k, n in limits.items() if k in splits}}
 
     def pretrain_spec_of(self, dataset: str, arch: str, name: str) -> dict[str, Any]:
         """Specification of the pretraining with the folder name `name`."""

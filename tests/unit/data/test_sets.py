@@ -14,8 +14,7 @@ from scipy.io import savemat
 from torchvision import datasets
 
 from advprune.base.errors import UserError
-from advprune.data.dataset import from_arrays
-from advprune.data.prepare import prepare
+from advprune.data.prepare import from_arrays, prepare
 from advprune.data.sets import cifar10, svhn
 from advprune.data.specs import known, spec_of
 from helpers.small import tiny_images
@@ -143,8 +142,8 @@ def test_svhn_subset_goes_through_the_same_door(data_folder):
     raw = np.load(path)
     arrays = [raw[f"{part}_{k}"] for part in ("train", "test") for k in ("x", "y")]
     arrays[0], arrays[2] = (arrays[i].transpose(0, 3, 1, 2) for i in (0, 2))
-    dataset = from_arrays(svhn.SPEC, *arrays, val=100)
-    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (983, 100, 486)
+    dataset, test = from_arrays(svhn.SPEC, *arrays, val=100)
+    assert (len(dataset.train), len(dataset.val), len(test.test)) == (983, 100, 486)
     assert torch.bincount(dataset.val.labels, minlength=10).min() >= 5
     assert all(0.3 < value < 0.6 for value in dataset.mean)
 
@@ -153,8 +152,8 @@ def test_svhn_subset_goes_through_the_same_door(data_folder):
 def test_cifar10_is_complete_and_has_its_known_moments(data_folder, tmp_path):
     if not (data_folder / "cifar-10-batches-py").is_dir():
         pytest.skip("no cifar-10-batches-py in the data folder")
-    dataset = prepare("cifar10", data_root=data_folder, cache=tmp_path)
-    assert (len(dataset.train), len(dataset.val), len(dataset.test)) == (49_000, 1_000, 10_000)
+    dataset, test = prepare("cifar10", data_root=data_folder, cache=tmp_path)
+    assert (len(dataset.train), len(dataset.val), len(test.test)) == (49_000, 1_000, 10_000)
     assert torch.bincount(dataset.val.labels).tolist() == [100] * 10
     assert np.allclose(dataset.mean, (0.4914, 0.4822, 0.4465), atol=5e-4)
     assert np.allclose(dataset.std, (0.2470, 0.2435, 0.2616), atol=5e-4)
