@@ -9,7 +9,7 @@ rule autoattack:
     """AutoAttack on one shard: which images it breaks, and by which attack."""
     input:
         script=script("run_autoattack.py"),
-        code=code("run_autoattack.py"),
+        code=net_code("run_autoattack.py"),
         data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
     output:
@@ -41,7 +41,7 @@ rule hofmn_tune:
     """Tune FMN's hyper-parameters for one net on validation images."""
     input:
         script=script("tune_hofmn.py"),
-        code=code("tune_hofmn.py"),
+        code=net_code("tune_hofmn.py"),
         data=PATHS.train,
         net=PATHS.of_model("checkpoint.safetensors"),
     output:
@@ -72,7 +72,7 @@ rule hofmn:
     """Tuned FMN on one shard: the distance of every image to its nearest adversarial."""
     input:
         script=script("run_hofmn.py"),
-        code=code("run_hofmn.py"),
+        code=net_code("run_hofmn.py"),
         data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
@@ -104,7 +104,7 @@ rule doubts:
     """Signs that the attacks on a model have failed, and what HO-FMN missed attacked again."""
     input:
         script=script("doubts.py"),
-        code=code("doubts.py"),
+        code=net_code("doubts.py"),
         data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
@@ -137,7 +137,7 @@ rule opinions:
     """What attacks of other libraries find on a sample; only where the configuration asks for it."""
     input:
         script=script("opinions.py"),
-        code=code("opinions.py"),
+        code=net_code("opinions.py"),
         data=PATHS.test,
         net=PATHS.of_model("checkpoint.safetensors"),
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
@@ -170,7 +170,7 @@ rule corruptions:
     """Accuracy on corrupted test images; only where the configuration asks for it."""
     input:
         script=script("corruptions.py"),
-        code=code("corruptions.py"),
+        code=net_code("corruptions.py"),
         data=PATHS.test,
         corrupted=[PATHS.corrupted(family) for family in CORRUPTIONS],
         net=PATHS.of_model("checkpoint.safetensors"),
@@ -205,7 +205,7 @@ rule costs:
     """What a model costs: parameters, multiplications and measured latency of its compact net."""
     input:
         script=script("costs.py"),
-        code=code("costs.py"),
+        code=net_code("costs.py"),
         audit=PATHS.of_model("audit.json"),
         net=PATHS.of_model("checkpoint.safetensors"),
     output:

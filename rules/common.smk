@@ -80,9 +80,18 @@ def code(name, *modules):
     return [near(path) for path in imports.code_files(f"scripts/{name}", *modules)]
 
 
+def net_code(name):
+    """Input function: library files of a script with the module of the job's net."""
+    return lambda wildcards: code(name, imports.net_module(wildcards.arch))
+
+
 def method_code(name):
-    """Input function: library files of a script with the module of the job's method."""
-    return lambda wildcards: code(name, imports.method_module(wildcards.method))
+    """Input function: the same with the module of the job's method."""
+    return lambda wildcards: code(
+        name,
+        imports.method_module(wildcards.method),
+        imports.net_module(wildcards.arch),
+    )
 
 
 def environment(name):

@@ -5,7 +5,7 @@ rule external:
     """Convert a net that was trained elsewhere."""
     input:
         script=script("external.py"),
-        code=code("external.py"),
+        code=net_code("external.py"),
         source=lambda w: PROTOCOL.external[w.method]["path"],
     output:
         net=PATHS.of_model("checkpoint.safetensors"),

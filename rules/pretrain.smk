@@ -5,7 +5,7 @@ rule pretrain:
     """Train a dense net adversarially."""
     input:
         script=script("pretrain.py"),
-        code=code("pretrain.py"),
+        code=net_code("pretrain.py"),
         data=PATHS.train,
     output:
         net=PATHS.pretrained,

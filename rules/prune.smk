@@ -75,7 +75,7 @@ rule audit:
     """Recount sparsity, parameters and MACs from the saved file."""
     input:
         script=script("audit.py"),
-        code=code("audit.py"),
+        code=net_code("audit.py"),
         net=PATHS.of_model("checkpoint.safetensors"),
     output:
         PATHS.of_model("audit.json"),

@@ -87,7 +87,10 @@ def test_pretended_results_plan_nothing(checkout):
         # one module of each kind
         ("scripts/advprune/base/files.py", EVERYTHING),
         ("scripts/advprune/data/prepare.py", EVERYTHING),
-        ("scripts/advprune/models/resnet.py", TRAINED),
+        ("scripts/advprune/models/nets/resnet18.py", TRAINED),
+        ("scripts/advprune/models/nets/vgg16.py", set()),  # not in this grid
+        ("scripts/advprune/data/sets/digits.py", EVERYTHING),
+        ("scripts/advprune/data/sets/svhn.py", set()),
         ("scripts/advprune/training/loop.py", TRAINED),
         ("scripts/advprune/pruning/masks.py", PRUNED),
         ("scripts/advprune/methods/base.py", PRUNED),

@@ -2,7 +2,7 @@
 
 Snakemake does not see imported modules. The rules therefore list them as inputs: a static,
 transitive closure over the import statements, so that editing a module re-runs exactly the jobs
-whose code uses it. Methods and datasets are loaded by name and must be added by the caller.
+whose code uses it. Methods, datasets and nets are loaded by name and must be added by the caller.
 """
 
 import ast
@@ -69,6 +69,11 @@ def code_files(script: str, *modules: str) -> list[Path]:
 def method_module(key: str) -> str:
     """Module of a method, relative to the repository root."""
     return f"scripts/{PACKAGE}/methods/{key}.py"
+
+
+def net_module(name: str) -> str:
+    """Module of a net, relative to the repository root."""
+    return f"scripts/{PACKAGE}/models/nets/{name}.py"
 
 
 def set_module(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from advprune.base.errors import UserError
-from advprune.base.imports import code_files, digest, method_module
+from advprune.base.imports import code_files, digest, method_module, net_module
 from advprune.data.batches import Augment, to_float
 from advprune.data.dataset import TestData, TrainingData
 from advprune.jobs import cli
@@ -37,6 +37,7 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     kind: type[TrainingData] | type[TestData] = TrainingData  # what `--data` holds
     loaded: Any = None
+    nets: set[str] = field(default_factory=set)  # kinds of the checkpoints that were read
 
     def fingerprint(self) -> str:
         """Digest of all the job depends on: specification, input files, code."""
@@ -47,6 +48,7 @@ class Job:
     def code(self) -> str:
         """Digest of the library files behind the job."""
         modules = [method_module(self.spec["method"])] if "method" in self.spec else []
+        modules += map(net_module, sorted({*self.nets, self.spec.get("arch")} - {None}))
         return digest(code_files(f"scripts/{self.args.script}", *modules))
 
     def card(self, **fields: Any) -> dict[str, Any]:
@@ -78,6 +80,7 @@ class Job:
         """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
         loaded, data = load_checkpoint(path, self.device), self.data()
         found, wanted = loaded.spec.to_dict(), data.image_fields()
+        self.nets.add(loaded.spec.arch)
         if any(found[key] != wanted[key] for key in wanted):
             raise UserError(f"{path}: is for other images than those of {data.name}")
         net = {key: self.spec.get(key, found[key]) for key in ("arch", "width")}

@@ -13,7 +13,7 @@ import yaml
 from advprune.base.errors import UserError
 from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
-from advprune.models.names import ARCHITECTURES
+from advprune.models.names import known_nets
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
@@ -75,8 +75,8 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
             known = ", ".join(known_datasets())
             raise UserError(f"config: unknown dataset '{name}' (known: {known})")
     for name in config["archs"]:
-        if name not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
+        if name not in known_nets():
+            known = ", ".join(known_nets())
             raise UserError(f"config: unknown architecture '{name}' (known: {known})")
     for name in config["overrides"]:
         load_method(name)

@@ -7,6 +7,7 @@ import pytest
 
 from advprune.base import imports
 from advprune.data.specs import known
+from advprune.models.names import known_nets
 from advprune.plan.config import known_methods
 
 SCRIPTS = sorted(p.name for p in imports.SCRIPTS.glob("*.py"))
@@ -68,10 +69,18 @@ def test_the_digest_sees_content_and_not_time(tmp_path):
     assert imports.digest([one, two]) != before
 
 
-def test_no_script_reaches_a_dataset_but_by_name():
-    """Only the bench, which is no job, is about one."""
-    for script in set(SCRIPTS) - {"bench.py"}:
-        assert not {p for p in imports.code_files(f"scripts/{script}") if p.parent.name == "sets"}
+def test_no_script_or_method_reaches_a_dataset_or_a_net_but_by_name():
+    """Only the bench, which is no job, is about one dataset."""
+    methods = map(imports.method_module, known_methods())
+    for path in (*(f"scripts/{name}" for name in SCRIPTS if name != "bench.py"), *methods):
+        reached = {p for p in imports.code_files(path) if p.parent.name in ("sets", "nets")}
+        assert not reached, f"{path} reaches {reached}"
+
+
+@pytest.mark.parametrize("name", known_nets())
+def test_a_net_adds_its_own_module_and_no_other_net(name):
+    files = imports.code_files("scripts/pretrain.py", imports.net_module(name))
+    assert {p.stem for p in files if p.parent.name == "nets"} == {"__init__", name}
 
 
 @pytest.mark.parametrize("name", known())
