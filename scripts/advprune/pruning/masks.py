@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from advprune.models.graph import batchnorm_of
+from advprune.models.graph import companions
 
 Masks = dict[str, Tensor]
 Scores = dict[str, Tensor]
@@ -125,7 +125,7 @@ def expand(unit_mask: Tensor, weight: Tensor, structure: str) -> Tensor:
 def weight_masks(net: nn.Module, units: Masks, structure: str) -> Masks:
     """Mask set for the net's parameters from unit masks by layer name.
 
-    Removed filters take their BatchNorm scale and shift with them.
+    Removed filters take scale and shift of their own BatchNorm, or their bias, with them.
     """
     layers = prunable(net, structure)
     masks = {f"{n}.weight": expand(u, layers[n].weight, structure) for n, u in units.items()}
@@ -133,15 +133,15 @@ def weight_masks(net: nn.Module, units: Masks, structure: str) -> Masks:
 
 
 def closed_batchnorm(net: nn.Module, masks: Masks) -> Masks:
-    """BatchNorm masks that silence every channel whose filter has no weight left."""
+    """Masks of BatchNorm (or of a bias) that silence every filter without a weight left."""
     closed = {}
-    for conv, norm in batchnorm_of(net).items():
+    for conv, partners in companions(net).items():
         mask = masks.get(f"{conv}.weight")
         if mask is None:
             continue
         alive = mask.flatten(1).any(dim=1)
         if not bool(alive.all()):
-            closed |= {f"{norm}.weight": alive, f"{norm}.bias": alive.clone()}
+            closed |= {name: alive.clone() for name in partners}
     return closed
 
 
