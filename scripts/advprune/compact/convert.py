@@ -217,14 +217,22 @@ class _Emitter:
         entries = weight.shape[1] * image.numel() * bias.numel()
         if entries > max(SMALL_MATRIX, weight[0].numel() * bias.numel() / 2):
             return layers.Conv(weight, bias, conv, relu)
-        unit = torch.eye(weight.shape[1] * image.numel(), dtype=weight.dtype)
-        unit = unit.view(*image, weight.shape[1], -1).permute(3, 2, 0, 1)
-        return layers.Matrix(
-            layers.flat(F.conv2d(unit, weight, None, *geometry)), layers.flat(bias)[0], relu
-        )
+        return layers.Matrix(_matrix(weight, image, geometry), layers.flat(bias)[0], relu)
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a BatchNorm in eval mode multiplies each channel [C] by, and then adds."""
     scale = (norm.running_var + norm.eps).rsqrt() * (norm.weight if norm.affine else 1)
     return scale, (norm.bias if norm.affine else 0) - norm.running_mean * scale
+
+
+def _matrix(weight: Tensor, image: torch.Size, geometry: tuple) -> Tensor:
+    """Matrix [inputs, outputs] of a convolution on flat values of maps [H, W].
+
+    The response of every weight to a single pixel, for each place of the pixel: all channels are
+    alike in that, so one is enough.
+    """
+    pixels = torch.eye(image.numel(), dtype=weight.dtype).view(-1, 1, *image)
+    responses = F.conv2d(pixels, weight.flatten(0, 1)[:, None], None, *geometry)
+    responses = responses.unflatten(1, weight.shape[:2])  # [place, outputs, inputs, H', W']
+    return responses.permute(0, 2, 3, 4, 1).flatten(0, 1).flatten(1)
