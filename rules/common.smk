@@ -85,6 +85,12 @@ def net_code(name):
     return lambda wildcards: code(name, imports.net_module(wildcards.arch))
 
 
+def net_files(wildcards):
+    """Input function: the module of the job's net, with what it imports."""
+    own = imports.net_module(wildcards.arch)
+    return [near(path) for path in (own, *imports.code_files(own))]
+
+
 def method_code(name):
     """Input function: the same with the module of the job's method."""
     return lambda wildcards: code(

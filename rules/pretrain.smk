@@ -1,4 +1,32 @@
-# in:  a dataset        out: a dense robust net per objective and recipe, shared by the methods
+# in:  a dataset        out: whether the net can be pruned and attacked, found out before training;
+#                            a dense robust net per objective and recipe, shared by the methods
+
+
+rule check_net:
+    """Take a fresh net through masks, audit and compaction, before it is trained for hours.
+
+    The script is no input, so that another check makes no training stale: what comes out depends
+    on the net, and where that has changed, the trainings are stale anyway. `ancient` is no way to
+    that end: Snakemake leaves jobs below one that runs out of the plan then, even those that are
+    stale for reasons of their own.
+    """
+    input:
+        net=net_files,
+    output:
+        PATHS.net_check,
+    log:
+        f"{LOGS}/check_net/{{dataset}}/{{arch}}.log",
+    conda:
+        environment("train")
+    resources:
+        gpu=0,
+        runtime=10,
+        mem_mb=4_000,
+    params:
+        script=script("check_net.py"),
+        spec=spec(lambda w: PROTOCOL.net_spec(w.dataset, w.arch)),
+    shell:
+        "python {params.script} --spec {params.spec:q} --out {output} --log {log}"
 
 
 rule pretrain:
@@ -7,6 +35,7 @@ rule pretrain:
         script=script("pretrain.py"),
         code=net_code("pretrain.py"),
         data=PATHS.train,
+        checked=PATHS.net_check,
     output:
         net=PATHS.pretrained,
         card=PATHS.pretrained.replace(".safetensors", ".json"),

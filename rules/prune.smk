@@ -8,6 +8,7 @@ rule prune:
         script=script("prune.py"),
         code=method_code("prune.py"),
         data=PATHS.train,
+        checked=PATHS.net_check,
         pretrained=pretrained,
     output:
         net=PATHS.of_model("pruned.safetensors"),

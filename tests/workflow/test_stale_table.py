@@ -87,7 +87,7 @@ def test_pretended_results_plan_nothing(checkout):
         # one module of each kind
         ("scripts/advprune/base/files.py", EVERYTHING),
         ("scripts/advprune/data/prepare.py", EVERYTHING),
-        ("scripts/advprune/models/nets/resnet18.py", TRAINED),
+        ("scripts/advprune/models/nets/resnet18.py", TRAINED | {"check_net"}),
         ("scripts/advprune/models/nets/vgg16.py", set()),  # not in this grid
         ("scripts/advprune/data/sets/digits.py", EVERYTHING),
         ("scripts/advprune/data/sets/svhn.py", set()),
@@ -100,6 +100,9 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | DOUBTED),
         ("scripts/advprune/evaluation/evaluate.py", NUMBERS),
+        # a changed check concerns no net that has passed it
+        ("scripts/check_net.py", set()),
+        ("scripts/advprune/evaluation/net_check.py", set()),
         ("scripts/advprune/base/provenance.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
@@ -139,7 +142,7 @@ def put(config, place, value):
         ("datasets.digits.training_attack.steps", 2, TRAINED),
         ("datasets.digits.limits.train", 65, TRAINED | {"training_data"}),
         ("datasets.digits.limits.test", 11, TESTED | {"test_data"}),
-        ("archs.resnet18.width", 6, TRAINED),
+        ("archs.resnet18.width", 6, TRAINED | {"check_net"}),
         ("evaluation.autoattack.batch", 5, {"autoattack"} | DOUBTED | COSTS),
         ("evaluation.autoattack.shard", 5, {"autoattack"} | DOUBTED),
         ("evaluation.hofmn.trials", 3, TUNED),

@@ -25,6 +25,11 @@ class Layout:
         return f"{self.root}/{{dataset}}/test.safetensors"
 
     @property
+    def net_check(self) -> str:
+        """What was found about a fresh net for a dataset before any training."""
+        return f"{self.root}/{{dataset}}/{{arch}}/net.json"
+
+    @property
     def pretrained(self) -> str:
         """A robustly pretrained net, shared by all methods with the same recipe."""
         return f"{self.root}/{{dataset}}/{{arch}}/pretrained/{{recipe}}/seed{{seed}}.safetensors"

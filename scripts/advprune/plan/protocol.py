@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from advprune.base.errors import UserError
+from advprune.data.specs import spec_of
 from advprune.plan import external
 from advprune.plan.checks import check_config, check_override, sparsity_text
 from advprune.plan.config import check, load_method, split_size
@@ -183,6 +184,14 @@ class Protocol:
         """Specification of the job that prepares some splits of a dataset."""
         limits = self.config["datasets"][dataset].get("limits", {})
         return {"name": dataset, "limits": {k: n for k, n in limits.items() if k in splits}}
+
+    def net_spec(self, dataset: str, arch: str) -> dict[str, Any]:
+        """Description of a net for a dataset's images, whose moments are not known yet."""
+        data = spec_of(dataset)
+        channels, size, _ = data.shape
+        net = {"arch": arch, "width": self.config["archs"][arch]["width"]}
+        net |= {"classes": data.classes, "channels": channels, "size": size}
+        return net | {"mean": [0.5] * channels, "std": [0.25] * channels}
 
     def pretrain_spec_of(self, dataset: str, arch: str, name: str) -> dict[str, Any]:
         """Specification of the pretraining with the folder name `name`."""

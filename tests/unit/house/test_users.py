@@ -20,6 +20,7 @@ FOLDERS = {
     "dataset": FILES | {"data"},
     "corrupt": TRAINING | {"evaluation"},
     "external": NETS,
+    "check_net": NETS | {"compact", "evaluation", "pruning"},
     "pretrain": TRAINING,
     "prune": PRUNING,
     "finetune": PRUNING,
