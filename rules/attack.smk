@@ -1,4 +1,4 @@
-# in:  a dataset and a model's checkpoint        out: verdicts and distances per test image
+# in:  images and a model's checkpoint        out: verdicts and distances per test image
 #
 # The test images are attacked in shards. AutoAttack draws its random numbers per batch, so the
 # shard and batch sizes are part of its specification.
@@ -7,7 +7,7 @@
 rule autoattack:
     """AutoAttack on one shard: which images it breaks, and by which attack."""
     input:
-        data=PATHS.dataset,
+        data=PATHS.data("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
     output:
         out=PATHS.of_model("autoattack-{shard}.csv"),
@@ -31,7 +31,7 @@ rule autoattack:
 rule hofmn_tune:
     """Tune FMN's hyper-parameters for one net on validation images."""
     input:
-        data=PATHS.dataset,
+        data=PATHS.data("train"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
     output:
         out=PATHS.of_model("hofmn.json"),
@@ -54,7 +54,7 @@ rule hofmn_tune:
 rule hofmn:
     """Tuned FMN on one shard: the distance of every image to its nearest adversarial."""
     input:
-        data=PATHS.dataset,
+        data=PATHS.data("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
     output:
@@ -70,6 +70,6 @@ rule hofmn:
     resources:
         **torch_resources(60, 1440, 16_000),
     params:
-        **torch_job("hofmn", lambda w: VERDICTS.hofmn(int(w.shard))),
+        **torch_job("hofmn", of_shard(VERDICTS.hofmn)),
     shell:
         run_torch("hofmn")

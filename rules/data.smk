@@ -1,5 +1,5 @@
-# in:  the official sources, or data_root        out: one file per dataset with fixed splits, and
-#                                                     its test images corrupted, where asked for
+# in:  the official sources, or data_root        out: per dataset what is trained with and what is
+#                                                     tested on; test images corrupted, if asked for
 
 
 # compute nodes rarely see the internet
@@ -8,18 +8,20 @@ localrules:
 
 
 rule dataset:
-    """Download or read a dataset and fix its splits."""
+    """Download or read a dataset and fix its splits; more test images concern attacks alone."""
     output:
-        out=PATHS.dataset,
+        out=PATHS.data("{split}"),
     log:
-        PATHS.log("dataset/{dataset}"),
+        PATHS.log("dataset/{dataset}-{split}"),
+    wildcard_constraints:
+        split="train|test",
     conda:
         environment("data")
     resources:
         gpu=0,
         data_root=CONFIG["data_root"] or "",  # no parameter: the images are the same
     params:
-        **job("dataset", lambda w: PROTOCOL.data(w.dataset)),
+        **job("dataset", lambda w: PROTOCOL.data(w.dataset, w.split)),
     shell:
         run_spec("dataset") + " --data-root {resources.data_root:q}"
 
@@ -27,7 +29,7 @@ rule dataset:
 rule corrupt:
     """Corrupt the first test images; only where the configuration asks for it."""
     input:
-        data=PATHS.dataset,
+        data=PATHS.data("test"),
     output:
         out=PATHS.corrupted("{family}"),
     log:

@@ -5,10 +5,33 @@
 # Beside every net lies its card: an output without a name, because the script knows where.
 
 
+rule check_net:
+    """Take a fresh net through masks, audit and compaction, before it is trained for hours.
+
+    The digest is the net's and not the script's, so that another check makes no training stale.
+    `ancient` is no way to that end: with it, Snakemake leaves jobs below one that runs out of the
+    plan, even those that are stale for reasons of their own.
+    """
+    output:
+        out=PATHS.net_check,
+    log:
+        PATHS.log("check_net/{dataset}/{arch}"),
+    conda:
+        environment("train")
+    resources:
+        gpu=0,
+    params:
+        **job("check_net", lambda w: PROTOCOL.net(w.dataset, w.arch))
+        | {"code": lambda w: code.net(w.arch)},
+    shell:
+        run_spec("check_net")
+
+
 rule pretrain:
     """Train a dense net adversarially."""
     input:
-        data=PATHS.dataset,
+        PATHS.net_check,
+        data=PATHS.data("train"),
     output:
         PATHS.pretrained.replace(".safetensors", ".json"),
         out=PATHS.pretrained,
@@ -30,7 +53,8 @@ rule pretrain:
 rule prune:
     """Find a method's masks."""
     input:
-        data=PATHS.dataset,
+        PATHS.net_check,
+        data=PATHS.data("train"),
         pretrained=pretrained,
     output:
         PATHS.of_model("pruned.json"),
@@ -55,7 +79,7 @@ rule prune:
 rule finetune:
     """Train what pruning left, masks fixed."""
     input:
-        data=PATHS.dataset,
+        data=PATHS.data("train"),
         pruned=PATHS.of_model("pruned.safetensors"),
         teacher=teacher,
     output:

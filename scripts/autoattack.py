@@ -21,7 +21,7 @@ def main() -> None:
     job = jobs.start(parser, __file__, AutoattackSpec, inputs=("data", "checkpoint"))
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(spec.shard, spec.shard_size)
-    net = for_attacks(job.checkpoint(args.checkpoint).net, x)
+    net = for_attacks(job.checkpoint(args.checkpoint, job.test_data).net, x)
     with jobs.resume_state(args.out) as state:
         found = autoattack(
             net,

@@ -100,7 +100,7 @@ def full_size(root: Path | None, device: torch.device) -> dict[str, object]:
         data = prepare("cifar10", data_root=root, cache=ROOT / "results/downloads")
     except UserError as error:  # the pairs need no download, and are not lost for want of one
         return {"left out": str(error)}
-    return measure(data, FullSize(), device)
+    return measure(*data, FullSize(), device)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def main() -> None:
     """Run the job described by the command line."""
     job = jobs.start(jobs.parser(__doc__, "data", "out"), __file__, CorruptSpec)
     cv2.setNumThreads(job.args.threads)
-    data = job.data
+    data = job.test_data
     images = data.test.images[: job.spec.images]
     found = {}
     for name in imagenet_c.names(job.spec.family):

@@ -15,10 +15,10 @@ def main() -> None:
     job = jobs.start(parser, __file__, CorruptionsSpec)
     args, spec = job.args, job.spec
     _, x, y = job.test_shard(0, spec.images)
-    net = for_attacks(job.checkpoint(args.checkpoint).net, x[: spec.batch])
-    images = {(CLEAN, 0): job.data.test.images[: spec.images]}
+    net = for_attacks(job.checkpoint(args.checkpoint, job.test_data).net, x[: spec.batch])
+    images = {(CLEAN, 0): job.test_data.test.images[: spec.images]}
     for path in args.corrupted:
-        images |= load(path, job.data.name)
+        images |= load(path, job.test_data.name)
     rows = measure(net, images, y, spec.batch)
     write_json(args.out, [to_dict(spec.row) | row for row in rows])
 

@@ -1,9 +1,8 @@
-"""Download or read a dataset, fix its splits and write it as one file."""
+"""Download or read a dataset, fix its splits and write what is trained with, or tested on."""
 
 from pathlib import Path
 
 from advprune.base.record import from_json
-from advprune.data.dataset import save
 from advprune.data.prepare import prepare
 from advprune.jobs import cli
 from advprune.plan.specs import DataSpec
@@ -19,8 +18,8 @@ def main() -> None:
     args = parser.parse_args()
     cli.open_log(args.log)
     spec = from_json(DataSpec, args.spec)
-    data = prepare(spec.name, data_root=args.data_root, cache=CACHE, limits=spec.limits)
-    save(data, args.out)
+    train, test = prepare(spec.name, data_root=args.data_root, cache=CACHE, limits=spec.limits)
+    (test if spec.part == "test" else train).save(args.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Convert a net that was trained elsewhere into a checkpoint of ours."""
 
-from advprune.data.specs import spec_of
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
 from advprune.models.checkpoint import save_checkpoint
@@ -13,9 +12,9 @@ def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "source", "out")
     job = jobs.start(parser, __file__, ExternalSpec, inputs=("source",))
-    spec, data = job.spec, spec_of(job.spec.dataset)
-    channels, size, _ = data.shape
-    net_spec = NetSpec(spec.arch, spec.width, data.classes, channels, size, spec.mean, spec.std)
+    spec = job.spec
+    sizes = (spec.width, spec.classes, spec.channels, spec.size)
+    net_spec = NetSpec(spec.arch, *sizes, spec.mean, spec.std)
     net = convert(job.args.source, net_spec, spec.rename)
     save_checkpoint(job.args.out, net, net_spec, card=job.card())
 

@@ -17,8 +17,8 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, help="dense net to learn from")
     job = jobs.start(parser, __file__, FinetuneSpec, inputs=("data", "pruned", "teacher"))
     args, spec = job.args, job.spec
-    loaded = job.checkpoint(args.pruned)
-    teacher = job.checkpoint(args.teacher).net if spec.teacher else None
+    loaded = job.checkpoint(args.pruned, job.data)
+    teacher = job.checkpoint(args.teacher, job.data).net if spec.teacher else None
     with jobs.resume_state(args.out) as state:
         task = base.task(spec, trainer(job, state), teacher)
         base.load(spec.method).finetune(loaded.net, loaded.masks, task)

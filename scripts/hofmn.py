@@ -20,7 +20,7 @@ def main() -> None:
     job = jobs.start(parser, __file__, HofmnSpec, inputs=("data", "checkpoint", "tuned"))
     args, spec = job.args, job.spec
     index, x, y = job.test_shard(spec.shard, spec.shard_size)
-    net = for_attacks(job.checkpoint(args.checkpoint).net, x)
+    net = for_attacks(job.checkpoint(args.checkpoint, job.test_data).net, x)
     config = Tuned.from_dict(read_json(args.tuned)).config
     with bar("FMN", total=len(x)) as shown:
         found = fmn_in_batches(

@@ -19,7 +19,7 @@ def main() -> None:
     images = job.data.val.take(spec.images).to(job.device)
     x = to_float(images.images)
     tuned = tune(
-        for_attacks(job.checkpoint(args.checkpoint).net, x),
+        for_attacks(job.checkpoint(args.checkpoint, job.data).net, x),
         x,
         images.labels,
         trials=spec.trials,

@@ -21,7 +21,7 @@ def main() -> None:
     _, x, y = job.test_shard(0, spec.images)
     known = read_tables(args.distances)["distance"].to_numpy()[: len(x)]
     held = worst(read_tables(args.autoattack)["robust"][: len(x)], known, spec.eps)
-    net = for_attacks(job.checkpoint(args.checkpoint).net, x)
+    net = for_attacks(job.checkpoint(args.checkpoint, job.test_data).net, x)
     rows = []
     for name in ATTACKS:
         seed = derive(spec.row.seed, "opinions", name)

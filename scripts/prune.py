@@ -21,7 +21,7 @@ def main() -> None:
     job = jobs.start(parser, __file__, PruneSpec, inputs=("data", "pretrained"))
     args, spec = job.args, job.spec
     if args.pretrained:
-        loaded = job.checkpoint(args.pretrained)
+        loaded = job.checkpoint(args.pretrained, job.data)
         net, net_spec = loaded.net, loaded.spec
     else:
         net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())

@@ -31,7 +31,7 @@ def main() -> None:
     broken = read_tables(args.autoattack)
     rows = missed(broken, read_tables(args.distances), spec.eps)
     _, x, y = job.test_shard(0, len(broken))
-    saved = job.checkpoint(args.checkpoint).net
+    saved = job.checkpoint(args.checkpoint, job.test_data).net
     net = for_attacks(saved, x[: spec.images])
 
     cli.log.info("HO-FMN missed %d images", len(rows))

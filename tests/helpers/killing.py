@@ -39,8 +39,10 @@ def _whole(path: Path) -> bool:
     try:
         if path.suffix == ".json":
             json.loads(path.read_text())
-        elif path.name == "data.safetensors":
-            dataset.load(path)
+        elif path.name == "train.safetensors":
+            dataset.TrainingData.load(path)
+        elif path.name == "test.safetensors":
+            dataset.TestData.load(path)
         elif path.suffix == ".safetensors":
             load_checkpoint(path)
         elif path.suffix == ".csv":

@@ -1,5 +1,6 @@
 """Small nets and data that tests share."""
 
+import numpy as np
 import torch
 
 from advprune.data.dataset import Split
@@ -16,3 +17,11 @@ def blobs(n: int, seed: int = 0) -> Split:
     for i, label in enumerate(labels.tolist()):
         images[i, 0, label * 2 : label * 2 + 3, label * 2 : label * 2 + 3] += 180
     return Split(images.to(torch.uint8), labels)
+
+
+def tiny_images(n: int) -> tuple[np.ndarray, ...]:
+    """Images [n, 3, 32, 32] whose first pixel is their number, labels 0..9 in turn; twice."""
+    images = np.random.default_rng(n).integers(0, 256, (n, 3, 32, 32), dtype=np.uint8)
+    images[:, 0, 0, 0] = np.arange(n)
+    labels = np.arange(n) % 10
+    return images, labels, images, labels

@@ -22,7 +22,7 @@ from advprune.attacks.verdicts import write_table
 from advprune.base import progress
 from advprune.base.files import write_json
 from advprune.base.record import to_json
-from advprune.data import dataset, prepare
+from advprune.data.prepare import prepare
 from advprune.data.tensorfile import save_tensors
 from advprune.evaluation.reliability import INDICATORS
 from advprune.models.checkpoint import save_checkpoint
@@ -38,15 +38,15 @@ PROTOCOL = Protocol(load_config(tiny_config()))
 VERDICTS = Verdicts(PROTOCOL)
 LWM = next(m for m in PROTOCOL.models if (m.method, m.structure) == ("lwm", "filters"))
 SPECS = {
-    "dataset": PROTOCOL.data("digits"),
+    "dataset": PROTOCOL.data("digits", "train"),
     "pretrain": PROTOCOL.pretrain("digits", "resnet18", "lwm", 0),
     "prune": PROTOCOL.prune(LWM),
     "finetune": PROTOCOL.finetune(LWM),
     "audit": VERDICTS.audit(LWM),
     "autoattack": VERDICTS.autoattack(LWM),
     "hofmn_tune": VERDICTS.hofmn_tune(LWM),
-    "hofmn": VERDICTS.hofmn(),
-    "external": ExternalSpec("resnet18", 4, "digits", (0.3,), (0.4,)),
+    "hofmn": VERDICTS.hofmn(LWM),
+    "external": ExternalSpec("resnet18", 4, 10, 1, 8, (0.3,), (0.4,)),
     "evaluate": VERDICTS.evaluate(LWM),
 }
 FOUND = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
@@ -65,8 +65,9 @@ def good(tmp_path_factory):
     """One good file for every argument of every script."""
     folder = tmp_path_factory.mktemp("good")
     limits = tiny_config()["datasets"]["digits"]["limits"]
-    data = prepare.prepare("digits", data_root=None, cache=folder, limits=limits)
-    dataset.save(data, folder / "data.safetensors")
+    data, test = prepare("digits", data_root=None, cache=folder, limits=limits)
+    data.save(folder / "train.safetensors")
+    test.save(folder / "test.safetensors")
     spec = NetSpec("resnet18", 4, **data.net_fields())
     save_checkpoint(folder / "net.safetensors", build(spec), spec)
     state = {k: t for k, t in build(spec).state_dict().items() if "normalize" not in k}
@@ -87,7 +88,7 @@ def good(tmp_path_factory):
 
 def arguments(script, good, out):
     """A command line on which a script succeeds."""
-    data = ["--data", good / "data.safetensors"]
+    data, test = (["--data", good / f"{part}.safetensors"] for part in ("train", "test"))
     net = ["--checkpoint", good / "net.safetensors"]
     card = ["--card", out.with_suffix(".card")]
     evaluations = ["--evaluations", good / "evaluation.json"]
@@ -97,9 +98,9 @@ def arguments(script, good, out):
         "prune": [*data, "--pretrained", good / "net.safetensors"],
         "finetune": [*data, "--pruned", good / "net.safetensors"],
         "audit": net,
-        "autoattack": [*data, *net, *card, "--warnings", out.with_suffix(".w")],
+        "autoattack": [*test, *net, *card, "--warnings", out.with_suffix(".w")],
         "hofmn_tune": [*data, *net, *card],
-        "hofmn": [*data, *net, *card, "--tuned", good / "tuned.json"],
+        "hofmn": [*test, *net, *card, "--tuned", good / "tuned.json"],
         "external": ["--source", good / "theirs.pt"],
         "evaluate": [
             *("--audit", good / "audit.json", "--reliability", good / "reliability.json"),
@@ -152,23 +153,26 @@ def runs_code(path, was):
     torch.save({"state_dict": Code()}, path)
 
 
-def dataset_of(name, channels, size, **header):
+def dataset_of(name, channels, size, kind="training-data-1", parts=("train", "val"), **header):
     def make(path, was):
         images = np.arange(6 * channels * size * size, dtype=np.uint8)
         split = {
             "images": torch.from_numpy(images.reshape(6, channels, size, size)),
             "labels": torch.arange(6),
         }
-        tensors = {f"{p}/{k}": t for p in dataset.SPLITS for k, t in split.items()}
+        tensors = {f"{p}/{k}": t for p in parts for k, t in split.items()}
         moments = {"mean": [0.5] * channels, "std": [0.2] * channels}
-        meta = {"name": name, "classes": 10} | moments | header
-        save_tensors(path, "dataset-1", tensors, meta)
+        meta = {"name": name, "classes": 10, "pad": 0, "flip": False} | moments | header
+        save_tensors(path, kind, tensors, meta)
 
     return make
 
 
+TEST_OF_CIFAR10 = dataset_of("cifar10", 3, 32, kind="test-data-1", parts=("test",))
+
+
 def without_splits(path, was):
-    save_tensors(path, "dataset-1", {"x": torch.ones(1)}, {"name": "digits"})
+    save_tensors(path, "training-data-1", {"x": torch.ones(1)}, {"name": "digits"})
 
 
 def net_of(arch="resnet18", width=4, channels=1, size=8, classes=10):
@@ -217,19 +221,20 @@ CASES = [
     ("pretrain", "data", missing, "no such file"),
     ("pretrain", "data", folder, "damaged"),
     ("pretrain", "data", runs_code, "damaged"),
-    ("pretrain", "data", good_one("net.safetensors"), "not a file of kind 'dataset-1'"),
+    ("pretrain", "data", good_one("net.safetensors"), "not a file of kind 'training-data-1'"),
     ("pretrain", "data", without_splits, "train/images"),
-    ("pretrain", "data", dataset_of("mnist", 1, 8), "mnist"),
+    ("pretrain", "data", dataset_of("digits", 1, 8, classes=3), "labels 0..5 are outside 0..2"),
     ("prune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
     ("finetune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
-    ("autoattack", "data", dataset_of("cifar10", 3, 32), "is for other images"),
+    ("autoattack", "data", TEST_OF_CIFAR10, "is for other images"),
+    ("autoattack", "data", good_one("train.safetensors"), "not a file of kind 'test-data-1'"),
     ("hofmn_tune", "data", one_bit, "damaged"),
     # checkpoints
     ("prune", "pretrained", truncated, "damaged"),
     ("prune", "pretrained", one_bit, "damaged"),
     ("prune", "pretrained", missing, "no such file"),
     ("prune", "pretrained", runs_code, "not a safetensors file"),
-    ("prune", "pretrained", good_one("data.safetensors"), "not a file of kind 'checkpoint-1'"),
+    ("prune", "pretrained", good_one("train.safetensors"), "not a file of kind 'checkpoint-1'"),
     ("prune", "pretrained", net_of("vgg16"), "is a vgg16"),
     ("prune", "pretrained", net_of(width=8), "of width 8"),
     ("finetune", "pruned", net_of("vgg16"), "is a vgg16"),
@@ -326,7 +331,7 @@ def test_bad_input_is_one_line_and_overwrites_nothing(case, good, run, tmp_path)
     if not isinstance(damage, str):
         listed = [*map(str, arguments(script, good, tmp_path / "out/result.csv"))]
         flag = f"--{argument}"
-        was = Path(listed[listed.index(flag) + 1]) if flag in listed else good / "data.safetensors"
+        was = Path(listed[listed.index(flag) + 1]) if flag in listed else good / "train.safetensors"
         value = tmp_path / f"bad{was.suffix}"
         damage(value, was)
     before = files(tmp_path)
@@ -387,7 +392,7 @@ def test_a_really_full_disk_is_one_line(good, tmp_path):
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no tmpfs can be mounted here")
     try:
-        done = without_room("dataset", good, disk / "data.safetensors", disk / "job.log")
+        done = without_room("dataset", good, disk / "train.safetensors", disk / "job.log")
         left = [p for p in disk.iterdir() if p.name != "job.log"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)

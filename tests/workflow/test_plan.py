@@ -43,7 +43,7 @@ def test_the_papers_grid_plans_in_a_minute(snakemake):
 
 
 def test_a_full_size_grid_on_a_cpu_is_warned_of(snakemake):
-    data = "results/paper/cifar10/data.safetensors"  # planning all would take a minute
+    data = "results/paper/cifar10/train.safetensors"  # planning all would take a minute
     done = snakemake("-n", data, "--config", "device=cpu")
     assert "warning: nets of full size on a CPU" in done.stderr
 

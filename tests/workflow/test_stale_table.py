@@ -24,6 +24,7 @@ PRICED = {"gather", "table", "leaderboard"}
 COSTS = {"costs"} | PRICED
 MEASURED = {"hofmn"} | CHECKED | ICE
 TUNED = {"hofmn_tune"} | MEASURED
+TESTED = {"autoattack"} | MEASURED
 ATTACKED = {"autoattack"} | TUNED
 AUDITED = ATTACKED | {"audit"} | COSTS
 FINETUNED = AUDITED | {"finetune"}
@@ -84,7 +85,10 @@ def test_pretended_results_plan_nothing(checkout):
         # one module of each kind
         ("scripts/advprune/base/files.py", EVERYTHING),
         ("scripts/advprune/data/prepare.py", EVERYTHING),
-        ("scripts/advprune/models/resnet.py", TRAINED),
+        ("scripts/advprune/models/nets/resnet18.py", TRAINED | {"check_net"}),
+        ("scripts/advprune/models/nets/vgg16.py", set()),  # not in this grid
+        ("scripts/advprune/data/sets/digits.py", EVERYTHING),
+        ("scripts/advprune/data/sets/svhn.py", set()),
         ("scripts/advprune/training/loop.py", TRAINED),
         ("scripts/advprune/pruning/masks.py", PRUNED),
         ("scripts/advprune/methods/base.py", PRUNED),
@@ -94,6 +98,9 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | CHECKED),
         ("scripts/advprune/evaluation/evaluate.py", NUMBERS),
+        # a changed check concerns no net that has passed it
+        ("scripts/check_net.py", set()),
+        ("scripts/advprune/evaluation/net_check.py", set()),
         ("scripts/advprune/base/provenance.py", TRAINED),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
@@ -170,8 +177,9 @@ def put(config, place, value):
         ("data_root", None, set()),
         ("datasets.digits.eps", "1/3", TRAINED),
         ("datasets.digits.training_attack.steps", 2, TRAINED),
-        ("datasets.digits.limits.train", 65, EVERYTHING),
-        ("archs.resnet18.width", 6, TRAINED),
+        ("datasets.digits.limits.train", 65, TRAINED | {"dataset"}),
+        ("datasets.digits.limits.test", 11, TESTED | {"dataset"}),
+        ("archs.resnet18.width", 6, TRAINED | {"check_net"}),
         ("evaluation.autoattack.batch", 5, {"autoattack"} | CHECKED | COSTS),
         ("evaluation.autoattack.shard", 5, {"autoattack"} | CHECKED),
         ("evaluation.search_precision", "fp32", set()),
@@ -222,12 +230,13 @@ def test_what_is_added_is_planned_and_no_more(checkout, place, value, part, expe
         assert {m for m in own(planned, 4) if m != "random"} == set()
 
 
-def test_another_data_file_plans_what_learns_from_it(checkout):
-    data = checkout.folder / "results/tiny/digits/data.safetensors"
+@pytest.mark.parametrize(("part", "expected"), [("train", TRAINED), ("test", TESTED)])
+def test_another_data_file_plans_what_uses_it(checkout, part, expected):
+    data = checkout.folder / f"results/tiny/digits/{part}.safetensors"
     before = data.read_bytes()
     try:
         data.write_bytes(b"other images")
-        assert rules(checkout.planned()) == TRAINED
+        assert rules(checkout.planned()) == expected
     finally:
         data.write_bytes(before)
 

@@ -89,7 +89,7 @@ def test_a_terminated_autoattack_is_resumed_by_the_next_attempt(tmp_path):
     table.unlink()
     shutil.rmtree(repo.folder / "logs")
     log = terminated(
-        *(repo.folder, "autoattack", "scripts/run_autoattack.py", "seed0-0.log"), "INFO    apgd-t"
+        *(repo.folder, "autoattack", "scripts/autoattack.py", "seed0-0.log"), "INFO    apgd-t"
     )
     assert "resumed after clean, apgd-ce, apgd-t" in log
     assert table.read_bytes() == undisturbed

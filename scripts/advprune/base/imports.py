@@ -64,12 +64,12 @@ def _reached(path: Path) -> frozenset[Path]:
     return frozenset(seen - {path})
 
 
-def code_files(script: str, *modules: str) -> list[Path]:
+def code_files(script: str | None, *modules: str) -> list[Path]:
     """All library files behind a script (its name) and `modules` (dotted, below the package).
 
     The script itself is not in the list, the modules are. Sorted, absolute paths.
     """
-    files = set(_reached(SCRIPTS / f"{script}.py"))
+    files = set(_reached(SCRIPTS / f"{script}.py")) if script else set()
     for module in modules:
         own = _files(f"{PACKAGE}.{module}")
         files |= {*own, *(f for path in own for f in _reached(path))}
@@ -100,14 +100,16 @@ class _WithoutText(ast.NodeTransformer):
 
 
 @functools.cache
-def code(script: str, *modules: str) -> Mapping[str, str]:
+def code(script: str | None, *modules: str) -> Mapping[str, str]:
     """Digest of every file behind a job, by its path below the scripts: its script's own included.
 
     A module's templates are the files beside it that have its name, such as page.css of page.py.
+    Without a script, the modules' own.
     """
-    files = {SCRIPTS / f"{script}.py", *code_files(script, *modules)} - DECLARATIONS
+    files = {SCRIPTS / f"{script}.py"} if script else set()
+    files |= {*code_files(script, *modules)}
     files |= {t for f in files for t in _templates(f)}
-    return {path.relative_to(SCRIPTS).as_posix(): digest(path) for path in sorted(files)}
+    return {p.relative_to(SCRIPTS).as_posix(): digest(p) for p in sorted(files - DECLARATIONS)}
 
 
 @functools.cache
@@ -116,7 +118,7 @@ def _templates(path: Path) -> tuple[Path, ...]:
 
 
 @functools.cache
-def total(script: str, *modules: str) -> str:
+def total(script: str | None, *modules: str) -> str:
     """One digest of all that a job does."""
     text = "\n".join(f"{path} {value}" for path, value in code(script, *modules).items())
     return hashlib.sha256(text.encode()).hexdigest()

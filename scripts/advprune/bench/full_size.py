@@ -18,8 +18,7 @@ from advprune.attacks.autoattack import autoattack
 from advprune.bench.timing import clock
 from advprune.compact.convert import for_attacks
 from advprune.data.batches import Augment, to_float
-from advprune.data.dataset import Dataset
-from advprune.data.specs import SPECS
+from advprune.data.dataset import TestData, TrainingData
 from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import Recipe, Threat
 from advprune.training.loop import Trainer
@@ -43,7 +42,9 @@ class FullSize:
     share: float = 1.0
 
 
-def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, Any]:
+def measure(
+    data: TrainingData, held: TestData, size: FullSize, device: torch.device
+) -> dict[str, Any]:
     """Seconds of the epoch, and of AutoAttack searching in each precision.
 
     `flips` are images whose verdict differs from that of the search in float32.
@@ -55,7 +56,7 @@ def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, An
     result: dict[str, Any] = {
         "epoch": {"images": len(data.train), "seconds": round(clock(device) - before, 2)}
     }
-    test = data.test.to(device)
+    test = held.test.to(device)
     x, y = to_float(test.images), test.labels
     small = for_attacks(net.eval(), x)
     robust = {}
@@ -74,13 +75,15 @@ def measure(data: Dataset, size: FullSize, device: torch.device) -> dict[str, An
     return result
 
 
-def _fit(net: nn.Module, data: Dataset, size: FullSize, objective: Objective, epochs: int) -> None:
-    known, device = SPECS[data.name], next(net.parameters()).device
+def _fit(
+    net: nn.Module, data: TrainingData, size: FullSize, objective: Objective, epochs: int
+) -> None:
+    device = next(net.parameters()).device
     # the monitor's validation images are no part of what is timed
     train, val = data.train.to(device), data.val.take(2).to(device)
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
-            train, val, Augment(known.pad, known.flip), objective.threat, SEED, Path(folder)
+            train, val, Augment(data.pad, data.flip), objective.threat, SEED, Path(folder)
         )
         recipe = Recipe(epochs=epochs, batch=size.batch, lr=0.1, schedule="onecycle")
         trainer.fit(net, objective, recipe, "full size")

@@ -28,7 +28,7 @@ from advprune.bench.timing import clock, race
 from advprune.compact.convert import for_attacks
 from advprune.data.batches import Augment, to_float
 from advprune.data.dataset import Split
-from advprune.data.digits import digits
+from advprune.data.sets import digits
 from advprune.models.precision import EXACT, arithmetic
 from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import Recipe, Threat
@@ -63,7 +63,7 @@ class Bench:
     def __init__(self, size: Size, device: torch.device) -> None:
         """Train the nets: dense, 90 % of the weights removed, 75 % of the filters removed."""
         self.size, self.device = size, device
-        train, labels, test, test_labels = digits()
+        train, labels, test, test_labels = digits.read(None, Path())
         data = Split(_enlarged(train), torch.from_numpy(labels)).to(device)
         self.train = data.take(size.train)
         self.val = Split(data.images[size.train :], data.labels[size.train :]).take(56)

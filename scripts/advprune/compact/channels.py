@@ -3,7 +3,8 @@
 A channel is *dead* if it does not depend on the image, *needed* if a path of non-zero weights
 leads from it to a logit. Channels that are added to each other, or pass through an operation one by
 one, share their fate: such values form a group, which keeps a channel if any of its values is both
-alive and needed there.
+alive and needed there. A BatchNorm that cannot be folded into a convolution (as those of
+pre-activation blocks, which read sums) picks its channels itself and begins a group of its own.
 """
 
 import operator
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from advprune.models.graph import trace
 from advprune.models.normalize import Normalize
 
 _MODULES = {
@@ -40,11 +42,6 @@ _FUNCTIONS = {
 }
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Normalize) or super().is_leaf_module(m, module_qualified_name)
-
-
 class _Recorder(fx.Interpreter):
     """Runs the net and keeps the value of every operation."""
 
@@ -64,7 +61,7 @@ class Graph:
     def __init__(self, net: nn.Module, image: tuple[int, int, int]) -> None:
         """Analyse a net in eval mode; an operation or layer that is not known is a ValueError."""
         self.modules = dict(net.named_modules())
-        traced = _Tracer().trace(net)
+        traced = trace(net)
         self.nodes = [node for node in traced.nodes]
         self.kind = {node: self._kind(node) for node in self.nodes}
         recorder = _Recorder(fx.GraphModule(net, traced))
@@ -104,6 +101,11 @@ class Graph:
         if kind is None or not plain:
             raise ValueError(f"a net with {node.format_node()} cannot be made compact")
         return kind
+
+    def folds(self, node: fx.Node) -> bool:
+        """Say whether a BatchNorm is the only reader of a convolution, and so can be part of it."""
+        source = node.all_input_nodes[0]
+        return self.kind[source] == "conv" and len(source.users) == 1
 
     def reads(self, node: fx.Node) -> Tensor:
         """Bool [outputs, inputs]: which channels a convolution or linear layer reads for which."""
@@ -154,7 +156,8 @@ class Graph:
             return node
 
         for node in self.nodes:
-            if self.kind[node] not in ("placeholder", "conv", "linear", "flatten"):
+            alone = self.kind[node] == "norm" and not self.folds(node)
+            if not alone and self.kind[node] not in ("placeholder", "conv", "linear", "flatten"):
                 for source in node.all_input_nodes:
                     group[head(source)] = head(node)
         kept: dict[fx.Node, Tensor] = {}

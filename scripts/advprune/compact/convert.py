@@ -2,9 +2,10 @@
 
 A copy is a straight list of fused steps. BatchNorm and the deviation of the normalisation are
 folded into the convolutions, parameters become constants, channels that cannot change or that
-nobody reads are left out (`slimming`), and layers on small maps become one matrix each. What a
+nobody reads are left out (`channels`), and layers on small maps become one matrix each. What a
 dropped channel contributes is a constant of the net: it goes into the next layer's bias, which
-becomes a map where zero padding makes it differ along the border.
+becomes a map where zero padding makes it differ along the border. A BatchNorm without a convolution
+of its own before it, as in pre-activation blocks, stays as a scale and a shift per channel.
 """
 
 import copy
@@ -29,9 +30,9 @@ SMALL_MATRIX = 2**15
 def compact(net: nn.Module, image: tuple[int, int, int]) -> nn.Module:
     """Return a frozen copy of a net for images [C, H, W] with the same logits, on its device.
 
-    The net must be made of one `Normalize`, convolutions, each followed by BatchNorm, linear
-    layers, ReLU, sums and pooling; anything else is a ValueError. A net with numbers that are not
-    finite is only copied: in it, zero times infinity is not zero.
+    The net must be made of one `Normalize`, which a convolution reads, convolutions, BatchNorm,
+    linear layers, ReLU, sums and pooling; anything else is a ValueError. A net with numbers that
+    are not finite is only copied: in it, zero times infinity is not zero.
     """
     device = next(net.parameters()).device
     plain = copy.deepcopy(net).cpu().eval().requires_grad_(False)
@@ -86,7 +87,7 @@ class _Emitter:
         kind = self.graph.kind
         chains, done = {}, set()
         for node in self.graph.nodes:
-            if kind[node] in ("conv", "linear"):
+            if kind[node] in ("conv", "linear") or (kind[node] == "norm" and node not in done):
                 chain = self._chain(node, done)
                 done.update(chain)
                 chains[chain[-1]] = chain
@@ -96,7 +97,8 @@ class _Emitter:
             if kind[node] == "placeholder":
                 self.number[node] = 0
             elif node in chains:
-                self._emit_linear(chains[node])
+                emit = self._emit_norm if kind[chains[node][0]] == "norm" else self._emit_linear
+                emit(chains[node])
             elif self._identity(node):
                 self.number[node] = self.number[node.all_input_nodes[0]]
             elif node not in done and kind[node] != "output":
@@ -104,9 +106,12 @@ class _Emitter:
         return self.out
 
     def _chain(self, node: fx.Node, done: set[fx.Node]) -> list[fx.Node]:
-        """Operations to be fused with a linear one: its BatchNorm, a sum, ReLU, in this order."""
+        """Operations to be fused with a linear one: its BatchNorm, a sum, ReLU, in this order.
+
+        A BatchNorm that is no convolution's own is such an operation too, fused with ReLU alone.
+        """
         chain = [node]
-        for kind in ("norm", "add", "relu"):
+        for kind in ("relu",) if self.graph.kind[node] == "norm" else ("norm", "add", "relu"):
             users = list(chain[-1].users)
             if len(users) == 1 and self.graph.kind[users[0]] == kind and users[0] not in done:
                 chain.append(users[0])
@@ -136,7 +141,7 @@ class _Emitter:
 
     def _emit_other(self, node: fx.Node) -> None:
         kind, users = self.graph.kind[node], {self.graph.kind[user] for user in node.users}
-        if kind == "norm" or (kind == "normalize" and users != {"conv"}):
+        if kind == "normalize" and users != {"conv"}:
             raise ValueError(f"{node.target} cannot be folded into a convolution")
         if kind == "normalize":
             layer: nn.Module = layers.Shift(self.graph.module(node).mean)
@@ -165,6 +170,21 @@ class _Emitter:
             others = [n for n in chain[at].all_input_nodes if n is not chain[at - 1]]
         self._emit(layer, chain[-1], source, *others)
 
+    def _emit_norm(self, chain: list[fx.Node]) -> None:
+        """Scale and shift of the kept channels; a channel that the source lacks is a constant."""
+        graph, node, source = self.graph, chain[0], chain[0].all_input_nodes[0]
+        scale, shift = _scale_and_shift(graph.module(node))
+        shift = shift.view(-1, 1, 1) + scale.view(-1, 1, 1) * graph.constant(source)
+        kept, there = graph.kept[node], graph.kept[source]
+        pick = (there.cumsum(0) - 1).clamp(min=0)[kept]
+        layer = layers.Affine(
+            None if torch.equal(kept, there) else pick,
+            (scale * there)[kept],
+            shift[:, kept],
+            relu=graph.kind[chain[-1]] == "relu",
+        )
+        self._emit(layer, chain[-1], source)
+
     def _linear(self, node: fx.Node, relu: bool) -> nn.Module:
         """Matrix of a linear layer, together with the mean or flattening in front of it."""
         graph, layer, source = self.graph, self.graph.module(node), node.all_input_nodes[0]
@@ -187,9 +207,7 @@ class _Emitter:
         bias = F.conv2d(graph.constant(source), conv.weight, conv.bias, *geometry)
         weight, kept = conv.weight, graph.kept[chain[-1]]
         if len(chain) > 1 and graph.kind[chain[1]] == "norm":
-            norm = graph.module(chain[1])
-            scale = (norm.running_var + norm.eps).rsqrt() * (norm.weight if norm.affine else 1)
-            shift = (norm.bias if norm.affine else 0) - norm.running_mean * scale
+            scale, shift = _scale_and_shift(graph.module(chain[1]))
             weight = weight * scale.view(-1, 1, 1, 1)
             bias = bias * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
         if graph.kind[source] == "normalize":
@@ -199,8 +217,22 @@ class _Emitter:
         entries = weight.shape[1] * image.numel() * bias.numel()
         if entries > max(SMALL_MATRIX, weight[0].numel() * bias.numel() / 2):
             return layers.Conv(weight, bias, conv, relu)
-        unit = torch.eye(weight.shape[1] * image.numel(), dtype=weight.dtype)
-        unit = unit.view(*image, weight.shape[1], -1).permute(3, 2, 0, 1)
-        return layers.Matrix(
-            layers.flat(F.conv2d(unit, weight, None, *geometry)), layers.flat(bias)[0], relu
-        )
+        return layers.Matrix(_matrix(weight, image, geometry), layers.flat(bias)[0], relu)
+
+
+def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm in eval mode multiplies each channel [C] by, and then adds."""
+    scale = (norm.running_var + norm.eps).rsqrt() * (norm.weight if norm.affine else 1)
+    return scale, (norm.bias if norm.affine else 0) - norm.running_mean * scale
+
+
+def _matrix(weight: Tensor, image: torch.Size, geometry: tuple) -> Tensor:
+    """Matrix [inputs, outputs] of a convolution on flat values of maps [H, W].
+
+    The response of every weight to a single pixel, for each place of the pixel: all channels are
+    alike in that, so one is enough.
+    """
+    pixels = torch.eye(image.numel(), dtype=weight.dtype).view(-1, 1, *image)
+    responses = F.conv2d(pixels, weight.flatten(0, 1)[:, None], None, *geometry)
+    responses = responses.unflatten(1, weight.shape[:2])  # [place, outputs, inputs, H', W']
+    return responses.permute(0, 2, 3, 4, 1).flatten(0, 1).flatten(1)

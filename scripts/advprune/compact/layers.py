@@ -106,6 +106,28 @@ class Map(nn.Module):
         return x.view(-1, *self.size, self.channels).permute(0, 3, 1, 2)
 
 
+class Affine(nn.Module):
+    """Scale and shift of each channel, from channels of a wider map, then perhaps ReLU."""
+
+    def __init__(self, pick: Tensor | None, scale: Tensor, shift: Tensor, relu: bool) -> None:
+        """Take scale [C] and shift [1, C, H, W] of the channels `pick`, None for all in order."""
+        super().__init__()
+        uniform = bool((shift == shift[..., :1, :1]).all())
+        self.register_buffer("pick", pick)
+        self.register_buffer("scale", scale.float().view(1, -1, 1, 1))
+        shift = (shift[..., :1, :1] if uniform else shift).float()
+        self.register_buffer("shift", shift.contiguous(memory_format=torch.channels_last))
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C', H, W] to [N, C, H, W]."""
+        if self.pick is not None:
+            # along the innermost dimension, so that the map stays channels_last
+            x = x.permute(0, 2, 3, 1).index_select(3, self.pick).permute(0, 3, 1, 2)
+        out = torch.addcmul(self.shift, x, self.scale)
+        return out.relu_() if self.relu else out
+
+
 class Shift(nn.Module):
     """The mean of the normalisation; its deviation is in the weights of what reads it."""
 

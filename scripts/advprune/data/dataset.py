@@ -1,19 +1,20 @@
-"""A dataset in memory and on disk: three splits of uint8 images, in a fixed stratified order."""
+"""A dataset in memory and on disk: what is trained with, and the test images, in two files.
 
+They are apart so that other test images concern attacks alone. Each file says all that its users
+must know of the dataset; none of them needs the dataset's module.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from advprune.base.errors import UserError
-from advprune.data.specs import spec_of
 from advprune.data.tensorfile import load_tensors, save_tensors
 
-SPLITS = ("train", "val", "test")
-_KIND = "dataset-1"
-_ORDER_SEED = 20240901  # fixes which images are validated on, everywhere and for good
+_TRAINING, _TEST = "training-data-1", "test-data-1"
 
 
 @dataclass(frozen=True)
@@ -37,136 +38,99 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Three splits with the per-channel mean and deviation of the training one, in [0,1] units."""
+class TrainingData:
+    """Training and validation images, with mean and deviation per channel of the training ones.
+
+    Moments are in [0,1] units; `pad` and `flip` say how images may be augmented: see `specs.Spec`.
+    """
 
     name: str
     train: Split
     val: Split
-    test: Split
     classes: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    pad: int
+    flip: bool
+
+    def image_fields(self) -> dict[str, int]:
+        """Return what a net for these images must agree with: classes, channels, size."""
+        return _image_fields(self.train, self.classes)
 
     def net_fields(self) -> dict[str, Any]:
         """Return what a net must know of its data: `NetSpec(arch, width, **this)`."""
-        _, channels, size, _ = self.train.images.shape
-        return {
-            "classes": self.classes,
-            "channels": channels,
-            "size": size,
-            "mean": self.mean,
-            "std": self.std,
-        }
+        return self.image_fields() | {"mean": self.mean, "std": self.std}
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, atomically; equal data give equal bytes."""
+        keys = ("name", "classes", "mean", "std", "pad", "flip")
+        header = {key: getattr(self, key) for key in keys}
+        _save(path, _TRAINING, {"train": self.train, "val": self.val}, header)
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainingData":
+        """Read onto the CPU; a missing, damaged or foreign file is a `UserError`."""
+        keys = {"name", "classes", "mean", "std", "pad", "flip"}
+        found = _load(path, _TRAINING, ("train", "val"), keys)
+        return cls(**found | {key: tuple(found[key]) for key in ("mean", "std")})
 
 
-def from_arrays(
-    name: str,
-    train_x: np.ndarray,
-    train_y: np.ndarray,
-    test_x: np.ndarray,
-    test_y: np.ndarray,
-    *,
-    val: int | None = None,
-    limits: dict[str, int] | None = None,
-) -> Dataset:
-    """Build a dataset from images, uint8 [N, C, H, W], and labels in 0..classes-1.
+@dataclass(frozen=True)
+class TestData:
+    """Test images, which nothing is trained or tuned with."""
 
-    The validation split is the first `val` (default: the spec's) training images of a fixed
-    stratified order, the training split the rest of it; the test split is put in such an order
-    too. The first n images of any split are therefore a fair sample of it, and `limits`
-    ({"train": n, ...}) keeps just those. Arrays that do not fit the spec are a `UserError`.
-    """
-    spec = spec_of(name)
-    val = spec.val if val is None else val
-    for x, y in ((train_x, train_y), (test_x, test_y)):
-        _check(name, x, y, spec.shape, spec.classes)
-    if not 0 < val < len(train_y):
-        raise UserError(f"{name}: cannot take {val} validation images from {len(train_y)}")
-    order = stratified_order(train_y)
-    cuts = {
-        "val": _split(train_x, train_y, order[:val]),
-        "train": _split(train_x, train_y, order[val:]),
-        "test": _split(test_x, test_y, stratified_order(test_y)),
-    }
-    for part, n in (limits or {}).items():
-        if part not in cuts or n < 1:
-            raise UserError(f"{name}: limit {part}={n}; limits are {', '.join(SPLITS)}, 1 or more")
-        cuts[part] = cuts[part].take(n)
-    mean, std = channel_moments(cuts["train"].images)
-    if min(std) == 0:
-        raise UserError(f"{name}: a channel is constant over the {len(cuts['train'])} train images")
-    return Dataset(name, **cuts, classes=spec.classes, mean=mean, std=std)
+    name: str
+    test: Split
+    classes: int
+
+    def image_fields(self) -> dict[str, int]:
+        """Return what a net for these images must agree with: classes, channels, size."""
+        return _image_fields(self.test, self.classes)
+
+    def save(self, path: Path) -> None:
+        """Write one safetensors file, atomically; equal data give equal bytes."""
+        _save(path, _TEST, {"test": self.test}, {"name": self.name, "classes": self.classes})
+
+    @classmethod
+    def load(cls, path: Path) -> "TestData":
+        """Read onto the CPU; a missing, damaged or foreign file is a `UserError`."""
+        return cls(**_load(path, _TEST, ("test",), {"name", "classes"}))
 
 
-def stratified_order(labels: np.ndarray) -> np.ndarray:
-    """Return a fixed random order, int64 [N], every stretch of which has the shares of the whole.
-
-    The k-th of a class's n_c images (shuffled) gets a random place in [k, k+1) / n_c and all are
-    sorted by place. Raw PCG64 output is used because numpy promises that stream, not the stream
-    of its samplers, to stay the same between versions.
-    """
-    bits = np.random.PCG64(_ORDER_SEED)
-    shuffle = np.argsort(bits.random_raw(len(labels)), kind="stable")
-    jitter = (bits.random_raw(len(labels)) >> np.uint64(11)) * 2.0**-53
-    place = np.empty(len(labels))
-    for c in np.unique(labels):
-        members = shuffle[labels[shuffle] == c]
-        place[members] = (np.arange(len(members)) + jitter[members]) / len(members)
-    return np.argsort(place, kind="stable")
-
-
-def channel_moments(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and (population) deviation per channel of uint8 images, in [0,1] units.
-
-    Computed from counts of the 256 values, so the same to the last bit on every machine.
-    """
-    values = np.arange(256, dtype=np.int64)
-    means, stds = [], []
-    for channel in images.transpose(0, 1):
-        counts = np.bincount(channel.reshape(-1).cpu().numpy(), minlength=256)
-        total, first, second = (int((counts * values**k).sum()) for k in range(3))
-        means.append(first / total / 255)
-        stds.append(((second * total - first * first) / total**2) ** 0.5 / 255)
-    return tuple(means), tuple(stds)
-
-
-def save(dataset: Dataset, path: Path) -> None:
-    """Write the dataset as one safetensors file, atomically; equal datasets give equal bytes."""
-    tensors = {}
-    for part in SPLITS:
-        split = getattr(dataset, part)
-        tensors |= {f"{part}/images": split.images, f"{part}/labels": split.labels}
-    header = {key: getattr(dataset, key) for key in ("name", "classes", "mean", "std")}
-    save_tensors(path, _KIND, tensors, header)
-
-
-def load(path: Path) -> Dataset:
-    """Read a dataset onto the CPU; a missing, damaged or foreign file is a `UserError`."""
-    tensors, header = load_tensors(path, _KIND)
-    expected = {f"{p}/{part}" for p in SPLITS for part in ("images", "labels")}
-    lacking = (expected - tensors.keys()) | ({"name", "classes", "mean", "std"} - header.keys())
-    if lacking:
-        raise UserError(f"{path}: not a dataset of ours, lacks {', '.join(sorted(lacking))}")
-    spec = spec_of(header["name"])
-    for p in SPLITS:
-        images, labels = (tensors[f"{p}/{part}"].numpy() for part in ("images", "labels"))
-        _check(f"{path}: {p}", images, labels, spec.shape, spec.classes)
-    splits = {p: Split(tensors[f"{p}/images"], tensors[f"{p}/labels"]) for p in SPLITS}
-    mean, std = tuple(header["mean"]), tuple(header["std"])
-    return Dataset(header["name"], **splits, classes=header["classes"], mean=mean, std=std)
-
-
-def _split(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:
-    images = np.ascontiguousarray(images[rows])
-    return Split(torch.from_numpy(images), torch.from_numpy(labels[rows].astype(np.int64)))
-
-
-def _check(name: str, x: np.ndarray, y: np.ndarray, shape: tuple[int, ...], classes: int) -> None:
-    if x.dtype != np.uint8 or x.shape[1:] != shape or y.shape != (len(x),) or len(x) == 0:
+def check_split(name: str, split: Split, shape: tuple[int, ...], classes: int) -> None:
+    """Refuse, as a `UserError`, images or labels that are not those of a split of this shape."""
+    x, y = split.images, split.labels
+    if x.dtype != torch.uint8 or x.shape[1:] != shape or y.shape != (len(x),) or len(x) == 0:
+        kind, sizes = str(x.dtype).removeprefix("torch."), list(x.shape)
         raise UserError(
             f"{name}: expected uint8 images [N, {', '.join(map(str, shape))}] with one label each, "
-            f"got {x.dtype} {list(x.shape)} and {list(y.shape)} labels"
+            f"got {kind} {sizes} and {list(y.shape)} labels"
         )
     if y.min() < 0 or y.max() >= classes:
         raise UserError(f"{name}: labels {y.min()}..{y.max()} are outside 0..{classes - 1}")
+
+
+def _image_fields(split: Split, classes: int) -> dict[str, int]:
+    _, channels, size, _ = split.images.shape
+    return {"classes": classes, "channels": channels, "size": size}
+
+
+def _save(path: Path, kind: str, splits: Mapping[str, Split], header: Mapping[str, Any]) -> None:
+    tensors = {}
+    for part, split in splits.items():
+        tensors |= {f"{part}/images": split.images, f"{part}/labels": split.labels}
+    save_tensors(path, kind, tensors, header)
+
+
+def _load(path: Path, kind: str, parts: tuple[str, ...], keys: set[str]) -> dict[str, Any]:
+    """Splits and header entries of a file, by their names."""
+    tensors, header = load_tensors(path, kind)
+    expected = {f"{part}/{what}" for part in parts for what in ("images", "labels")}
+    lacking = (expected - tensors.keys()) | (keys - header.keys())
+    if lacking:
+        raise UserError(f"{path}: not a dataset of ours, lacks {', '.join(sorted(lacking))}")
+    splits = {p: Split(tensors[f"{p}/images"], tensors[f"{p}/labels"]) for p in parts}
+    shape = tuple(splits[parts[0]].images.shape[1:])
+    for part, split in splits.items():
+        check_split(f"{path}: {part}", split, shape, header["classes"])
+    return splits | {key: header[key] for key in keys}

@@ -1,16 +1,33 @@
-"""The table of datasets. Pure Python: the workflow reads it while planning, without torch."""
+"""What is known of a dataset before it is read. The workflow plans with it, without torch.
 
+Each dataset is one module of `data/sets`, loaded by its name, with
+
+    SPEC: Spec
+    read(root: Path | None, cache: Path) -> Arrays
+
+so that what belongs to one dataset concerns the jobs of that dataset alone.
+"""
+
+import importlib
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
 
 from advprune.base.errors import UserError
+
+# train images uint8 [N, C, H, W], train labels int [N] in 0..classes-1, test images, test labels
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Spec:
     """What is known of a dataset before it is read.
 
-    `shape` is (channels, height, width); `train`, `val` and `test` count images; `pad` is the
-    zero padding of the random crop in pixels; `flip` says whether mirroring keeps the label.
+    `name` is that of its module; `shape` is (channels, height, width); `train`, `val` and `test`
+    count images, of which `val` are taken from the official training set; `pad` is the zero
+    padding of the random crop in pixels; `flip` says whether mirroring keeps the label.
     """
 
     name: str
@@ -23,18 +40,19 @@ class Spec:
     flip: bool
 
 
-SPECS: dict[str, Spec] = {
-    spec.name: spec
-    for spec in (
-        Spec("digits", (1, 8, 8), 10, train=1_300, val=100, test=397, pad=0, flip=False),
-        Spec("cifar10", (3, 32, 32), 10, train=49_000, val=1_000, test=10_000, pad=4, flip=True),
-        Spec("svhn", (3, 32, 32), 10, train=72_257, val=1_000, test=26_032, pad=4, flip=False),
-    )
-}
+def known() -> list[str]:
+    """Names of all datasets, sorted."""
+    files = (Path(__file__).parent / "sets").glob("*.py")
+    return sorted(path.stem for path in files if path.stem != "__init__")
+
+
+def module_of(name: str) -> ModuleType:
+    """Module of a dataset; an unknown name is a `UserError` that lists the known ones."""
+    if name not in known():
+        raise UserError(f"unknown dataset '{name}' (known: {', '.join(known())})")
+    return importlib.import_module(f"advprune.data.sets.{name}")
 
 
 def spec_of(name: str) -> Spec:
-    """Return the dataset's row; an unknown name is a `UserError` that lists the known ones."""
-    if name not in SPECS:
-        raise UserError(f"unknown dataset '{name}'; known: {', '.join(sorted(SPECS))}")
-    return SPECS[name]
+    """What is known of a dataset; an unknown name is a `UserError` that lists the known ones."""
+    return module_of(name).SPEC

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from advprune.models.checkpoint import is_finite
-from advprune.models.graph import batchnorm_of, macs
+from advprune.models.graph import companions, macs
 from advprune.pruning import masks as mk
 
 TOLERANCE = 0.001  # a target may be missed by a tenth of a percentage point
@@ -18,19 +18,19 @@ TOLERANCE = 0.001  # a target may be missed by a tenth of a percentage point
 def units(net: nn.Module, structure: str) -> dict[str, tuple[int, int]]:
     """(removed, total) units per prunable layer.
 
-    A weight is removed when it is zero. A filter is removed when its weights and its BatchNorm
-    scale and shift are zero, an input channel when all weights that read it are, a kernel when all
-    its weights are.
+    A weight is removed when it is zero. A filter is removed when its weights are zero and so are
+    scale and shift of its own BatchNorm, if it has one; an input channel when all weights that read
+    it are, a kernel when all its weights are.
     """
-    modules = dict(net.named_modules())
-    follower = batchnorm_of(net)
+    parameters, partners = dict(net.named_parameters()), companions(net)
     found = {}
     for name, weight in mk.weights(net, structure).items():
         if structure == "unstructured":
             alive = weight != 0
         elif structure == "filters":
-            norm = modules[follower[name]]
-            alive = (weight != 0).flatten(1).any(1) | (norm.weight != 0) | (norm.bias != 0)
+            alive = (weight != 0).flatten(1).any(1)
+            for partner in partners[name]:
+                alive |= parameters[partner] != 0
         elif structure == "kernels":
             alive = (weight != 0).flatten(2).any(2)
         else:

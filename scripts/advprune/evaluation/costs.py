@@ -1,7 +1,8 @@
 """What a model costs: counts of its slimmed net beside those of the net as saved, and latency.
 
 Counts are those of the net whose dead channels are removed and whose BatchNorm is folded, layer by
-layer: weights and one bias per output. What runs, and is timed, is the compact net, which may turn
+layer: weights and one bias per output, and a scale and a shift per channel of a BatchNorm that has
+no convolution to be folded into. What runs, and is timed, is the compact net, which may turn
 a layer on small maps into one larger matrix; the numbers of that are not counted.
 """
 
@@ -41,6 +42,8 @@ def slimmed(net: nn.Module, image: tuple[int, int, int]) -> dict[str, int] | Non
             weights = inputs * outputs * weight[0, 0].numel()
             params += weights + outputs
             macs += weights * graph.values[node][0, 0].numel()
+        elif graph.kind[node] == "norm" and not graph.folds(node):
+            params += 2 * int(graph.kept[node].sum())
     return {"params": params, "macs": macs}
 
 

@@ -20,8 +20,7 @@ from advprune.base.errors import UserError
 from advprune.base.provenance import sha256
 from advprune.base.record import from_json, to_dict
 from advprune.data.batches import to_float
-from advprune.data.dataset import Dataset
-from advprune.data.dataset import load as load_dataset
+from advprune.data.dataset import TestData, TrainingData
 from advprune.jobs import cli, provenance
 from advprune.models.checkpoint import Loaded, load_checkpoint
 from advprune.plan import code
@@ -68,16 +67,21 @@ class Job(Generic[S]):
         )
 
     @cached_property
-    def data(self) -> Dataset:
-        """The dataset given by `--data`, read once."""
-        return load_dataset(self.args.data)
+    def data(self) -> TrainingData:
+        """The training and validation images given by `--data`, read once."""
+        return TrainingData.load(self.args.data)
 
-    def checkpoint(self, path: Path) -> Loaded:
+    @cached_property
+    def test_data(self) -> TestData:
+        """The test images given by `--data`, read once."""
+        return TestData.load(self.args.data)
+
+    def checkpoint(self, path: Path, data: TrainingData | TestData) -> Loaded:
         """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
         loaded = load_checkpoint(path, self.device)
-        found, wanted = loaded.spec.to_dict(), self.data.net_fields()
-        if any(found[key] != wanted[key] for key in ("classes", "channels", "size")):
-            raise UserError(f"{path}: is for other images than those of {self.data.name}")
+        found, wanted = loaded.spec.to_dict(), data.image_fields()
+        if any(found[key] != wanted[key] for key in wanted):
+            raise UserError(f"{path}: is for other images than those of {data.name}")
         net = {key: getattr(self.spec, key, found[key]) for key in ("arch", "width")}
         if any(found[key] != net[key] for key in net):
             is_, not_ = (f"a {n['arch']} of width {n['width']}" for n in (found, net))
@@ -86,7 +90,7 @@ class Job(Generic[S]):
 
     def test_shard(self, shard: int, size: int) -> tuple[range, torch.Tensor, torch.Tensor]:
         """Indexes, images [n,C,H,W] in [0,1] and labels of one shard of the test images."""
-        test = self.data.test
+        test = self.test_data.test
         index = range(shard * size, min((shard + 1) * size, len(test)))
         part = slice(index.start, index.stop)
         images = to_float(test.images[part].to(self.device))

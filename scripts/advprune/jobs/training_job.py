@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from advprune.data.batches import Augment
-from advprune.data.specs import SPECS
 from advprune.jobs.job import Job
 from advprune.plan.specs import PretrainSpec, PruneSpec
 from advprune.training.loop import Trainer
@@ -14,11 +13,10 @@ def trainer(job: Job[PretrainSpec] | Job[PruneSpec], state_dir: Path) -> Trainer
 
     Resume files in `state_dir` are taken up only if they are of the very same job.
     """
-    known = SPECS[job.data.name]
     return Trainer(
         train=job.data.train.to(job.device),
         val=job.data.val.to(job.device),
-        augment=Augment(known.pad, known.flip),
+        augment=Augment(job.data.pad, job.data.flip),
         threat=job.spec.threat,
         seed=job.spec.seed,
         state_dir=state_dir,

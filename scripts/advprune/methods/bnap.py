@@ -11,6 +11,7 @@ finetune   θ minimises the robust loss with the mask fixed                   (t
 
 from torch import Tensor, nn
 
+from advprune.base.errors import UserError
 from advprune.methods.base import Method, Task
 from advprune.models.graph import batchnorm_of
 from advprune.pruning import masks as mk
@@ -18,17 +19,30 @@ from advprune.pruning.masks import Masks, Scores, Units
 
 
 def scales(net: nn.Module) -> Scores:
-    """γ of the BatchNorm behind each convolution, by the convolution's name."""
-    return {c: net.get_submodule(n).weight.detach() for c, n in batchnorm_of(net).items()}
+    """γ of the BatchNorm behind each convolution, by the convolution's name.
+
+    A net with a convolution that no BatchNorm of its own follows is a UserError.
+    """
+    pairs = batchnorm_of(net)
+    bare = [name for name in mk.prunable(net, "filters") if name not in pairs]
+    if bare:
+        raise UserError(
+            f"bnap: filters are ranked by BatchNorm scales, and {len(bare)} convolutions of this "
+            f"net have none of their own, first {bare[0]}; leave `filters` out for bnap"
+        )
+    return {c: net.get_submodule(n).weight.detach() for c, n in pairs.items()}
 
 
 def effective_weights(net: nn.Module) -> dict[str, Tensor]:
-    """Kernel of each convolution with its BatchNorm folded in, γ W / √(running variance + ε)."""
-    folded = {}
-    for name, follower in batchnorm_of(net).items():
+    """Kernel of each convolution with its BatchNorm folded in, γ W / √(running variance + ε).
+
+    Where there is no BatchNorm, W itself.
+    """
+    pairs, folded = batchnorm_of(net), mk.weights(net, "filters")
+    for name, follower in pairs.items():
         norm = net.get_submodule(follower)
         factor = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
-        folded[name] = factor.view(-1, 1, 1, 1) * net.get_submodule(name).weight.detach()
+        folded[name] = factor.view(-1, 1, 1, 1) * folded[name]
     return folded
 
 

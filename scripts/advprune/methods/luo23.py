@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advprune.methods.base import Method, Task
-from advprune.models.resnet import BasicBlock
+from advprune.models.blocks import Residual
 from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Units
@@ -30,7 +30,7 @@ from advprune.training.loop import Loop
 
 def blocks(net: nn.Module) -> list[list[str]]:
     """Convolutions in groups that are pruned together: residual blocks, others one by one."""
-    residual = [n for n, m in net.named_modules() if isinstance(m, BasicBlock)]
+    residual = [n for n, m in net.named_modules() if isinstance(m, Residual)]
     groups: dict[str, list[str]] = {}
     for name in mk.prunable(net, "filters"):
         owner = next((b for b in residual if name.startswith(f"{b}.")), name)

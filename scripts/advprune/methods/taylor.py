@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advprune.methods.base import Method, Task
-from advprune.models.graph import batchnorm_of
+from advprune.models.graph import filter_outputs
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.saliency import attacked_batches, evaluating
@@ -40,7 +40,8 @@ def gates(net: nn.Module) -> Iterator[dict[str, tuple[Tensor, int]]]:
 
         return hook
 
-    hooks = [modules[bn].register_forward_hook(gated(c)) for c, bn in batchnorm_of(net).items()]
+    outputs = filter_outputs(net).items()
+    hooks = [modules[out].register_forward_hook(gated(conv)) for conv, out in outputs]
     try:
         yield found
     finally:

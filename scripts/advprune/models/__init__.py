@@ -1,1 +1,1 @@
-"""The two architectures of the benchmark, defined once, and what can be read off them."""
+"""Nets, one file each, and what can be read off them and written of them."""

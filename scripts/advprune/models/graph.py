@@ -1,36 +1,86 @@
-"""What can be read off a net's layers: which normalisation follows which, and what they cost."""
+"""What can be read off a net: what belongs to a convolution's filters, and what layers cost."""
 
+from collections import Counter
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import fx, nn
 
 from advprune.models.frozen import frozen
+from advprune.models.normalize import Normalize
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Normalize) or super().is_leaf_module(m, module_qualified_name)
+
+
+def trace(net: nn.Module) -> fx.Graph:
+    """Return the operations of a net's forward pass in order, with layers and Normalize whole.
+
+    A net whose path depends on the images has none: whatever torch.fx raises.
+    """
+    return _Tracer().trace(net)
 
 
 def batchnorm_of(net: nn.Module) -> dict[str, str]:
-    """Map the name of every convolution to the name of the batch normalisation that follows it.
+    """Map convolutions to their own BatchNorm, in the order of the net's layers.
 
-    Relies on the nets here listing the two one after the other; a net that does not (a convolution
-    without, or a normalisation of other size) is a `ValueError`.
+    That is the one which alone reads what the convolution makes. A convolution whose output is
+    added to something else, as the last one of a pre-activation block, has none. A net is traced
+    once and remembered: its layers must not be exchanged for others.
     """
-    modules = [
-        (name, module)
-        for name, module in net.named_modules()
-        if isinstance(module, nn.Conv2d | nn.BatchNorm2d)
-    ]
-    pairs = {}
-    for (name, conv), (follower, bn) in zip(modules[::2], modules[1::2], strict=False):
-        if not (
-            isinstance(conv, nn.Conv2d)
-            and isinstance(bn, nn.BatchNorm2d)
-            and conv.out_channels == bn.num_features
+    if net not in _PAIRS:
+        _PAIRS[net] = _pairs(net)
+    return dict(_PAIRS[net])
+
+
+def companions(net: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Map every convolution to the parameters that go where its filters go, one entry per filter.
+
+    They are scale and shift of its own BatchNorm, or its bias if it has no BatchNorm: where they
+    and the filter's weights are zero, the filter's output is zero for every image.
+    """
+    pairs = batchnorm_of(net)
+    named = {name for name, _ in net.named_parameters()}
+    found = {}
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Conv2d):
+            norm = pairs.get(name)
+            own = (f"{norm}.weight", f"{norm}.bias") if norm else (f"{name}.bias",)
+            found[name] = tuple(p for p in own if p in named)
+    return found
+
+
+def filter_outputs(net: nn.Module) -> dict[str, str]:
+    """Map every convolution to the layer whose output is its filters' own and nobody else's.
+
+    That is its BatchNorm, or the convolution itself if it has none.
+    """
+    pairs = batchnorm_of(net)
+    convs = [name for name, module in net.named_modules() if isinstance(module, nn.Conv2d)]
+    return {name: pairs.get(name, name) for name in convs}
+
+
+_PAIRS: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
+
+
+def _pairs(net: nn.Module) -> dict[str, str]:
+    modules = dict(net.named_modules())
+    calls = [node for node in trace(net).nodes if node.op == "call_module"]
+    once = {name for name, n in Counter(node.target for node in calls).items() if n == 1}
+    found = {}
+    for node in calls:
+        follower = next(iter(node.users)) if len(node.users) == 1 else None
+        if (
+            follower in calls
+            and {node.target, follower.target} <= once
+            and isinstance(modules[node.target], nn.Conv2d)
+            and isinstance(modules[follower.target], nn.BatchNorm2d)
         ):
-            raise ValueError(f"{follower} is not the batch normalisation of {name}")
-        pairs[name] = follower
-    if 2 * len(pairs) != len(modules):
-        raise ValueError(f"{modules[-1][0]} has no counterpart")
-    return pairs
+            found[node.target] = follower.target
+    return {name: found[name] for name in modules if name in found}
 
 
 def macs(net: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:

@@ -1,5 +1,13 @@
-"""A net from its description, with explicit initialisation: no global random state is touched."""
+"""A net from its description, with explicit initialisation: no global random state is touched.
 
+Each net is one module of `models/nets`, loaded by its name, with
+
+    build(normalize: nn.Module, *, width: int, classes: int, channels: int, size: int) -> nn.Module
+
+so that a job's code holds its own net only. The net must show its images to `normalize` first.
+"""
+
+import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -8,18 +16,16 @@ import torch
 from torch import nn
 
 from advprune.base.errors import UserError
-from advprune.models.names import ARCHITECTURES
+from advprune.models.names import known_nets
 from advprune.models.normalize import Normalize
-from advprune.models.resnet import ResNet18
-from advprune.models.vgg import VGG16
 
 
 @dataclass(frozen=True)
 class NetSpec:
     """All that is needed to build a net: `size` is the side of the images in pixels.
 
-    `width` is the number of channels of the first convolution (64 in the papers); `mean` and `std`
-    are those of the data, one number per channel, in [0,1] units.
+    `width` is the number of channels of the first stage of blocks (64 in the papers); `mean` and
+    `std` are those of the data, one number per channel, in [0,1] units.
     """
 
     arch: str
@@ -50,19 +56,17 @@ def build(spec: NetSpec, generator: torch.Generator | None = None) -> nn.Module:
     Without a generator the weights are those of seed 0: for nets about to be loaded or measured.
     An unknown architecture is a `UserError` that lists the known ones.
     """
-    if spec.arch not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise UserError(f"unknown architecture '{spec.arch}'; known: {known}")
+    if spec.arch not in known_nets():
+        known = ", ".join(known_nets())
+        raise UserError(f"unknown architecture '{spec.arch}' (known: {known})")
     if not len(spec.mean) == len(spec.std) == spec.channels:
         raise UserError(f"net description: mean and std must have {spec.channels} number(s) each")
     normalize = Normalize(spec.mean, spec.std)
-    sizes = {"width": spec.width, "classes": spec.classes, "channels": spec.channels}
+    module = importlib.import_module(f"advprune.models.nets.{spec.arch}")
+    sizes = {key: getattr(spec, key) for key in ("width", "classes", "channels", "size")}
     # PyTorch's layers draw their first weights from the global generator when they are made.
     with torch.random.fork_rng(devices=[]):
-        if spec.arch == "resnet18":
-            net: nn.Module = ResNet18(normalize, **sizes)
-        else:
-            net = VGG16(normalize, **sizes, size=spec.size)
+        net = module.build(normalize, **sizes)
     init_weights(net, generator or torch.Generator().manual_seed(0))
     return net
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from advprune.base import imports
+from advprune.plan.specs import CorruptionsSpec, CostsSpec, DataSpec, OtherAttacksSpec
 
 
 def modules(spec: Any) -> tuple[str, ...]:
@@ -13,6 +14,10 @@ def modules(spec: Any) -> tuple[str, ...]:
     found = []
     if method := getattr(spec, "method", None):
         found.append(f"methods.{method}")
+    if isinstance(spec, DataSpec):
+        found.append(f"data.sets.{spec.name}")
+    if isinstance(spec, OtherAttacksSpec | CorruptionsSpec | CostsSpec):
+        found.append(f"models.nets.{spec.row.arch}")
     if arch := getattr(spec, "arch", None):
         found.append(f"models.nets.{arch}")
     objectives = [*getattr(spec, "objectives", {}).values(), getattr(spec, "objective", None)]
@@ -23,3 +28,8 @@ def modules(spec: Any) -> tuple[str, ...]:
 def digest(script: str, spec: Any) -> str:
     """Digest of what a script does with a specification."""
     return imports.total(script, *modules(spec))
+
+
+def net(arch: str) -> str:
+    """Digest of a net's own module and of what it imports."""
+    return imports.total(None, f"models.nets.{arch}")

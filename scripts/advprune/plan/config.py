@@ -11,8 +11,9 @@ import jsonschema
 import yaml
 
 from advprune.base.errors import UserError
-from advprune.data.specs import SPECS
-from advprune.models.names import ARCHITECTURES
+from advprune.data.specs import known as known_datasets
+from advprune.data.specs import spec_of
+from advprune.models.names import known_nets
 from advprune.plan.checks import check_config
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,11 +51,12 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
     check(content, "config", "config")
     config = DEFAULTS | content
     for name in config["datasets"]:
-        if name not in SPECS:
-            raise UserError(f"config: unknown dataset '{name}' (known: {', '.join(SPECS)})")
+        if name not in known_datasets():
+            known = ", ".join(known_datasets())
+            raise UserError(f"config: unknown dataset '{name}' (known: {known})")
     for name in config["archs"]:
-        if name not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
+        if name not in known_nets():
+            known = ", ".join(known_nets())
             raise UserError(f"config: unknown architecture '{name}' (known: {known})")
     for i, block in enumerate(config["grid"]):
         for kind in ("datasets", "archs"):
@@ -70,7 +72,7 @@ def _check_images(config: dict[str, Any]) -> None:
     """Refuse limits and tuning sizes that the dataset cannot give."""
     for name, entry in config["datasets"].items():
         for split, limit in entry.get("limits", {}).items():
-            available = getattr(SPECS[name], split)
+            available = getattr(spec_of(name), split)
             if limit > available:
                 raise UserError(
                     f"config: datasets.{name}.limits.{split}: {limit} of {available} images"
@@ -86,4 +88,4 @@ def _check_images(config: dict[str, Any]) -> None:
 def split_size(config: dict[str, Any], dataset: str, split: str) -> int:
     """Images of a split under the run's limits."""
     limits = config["datasets"][dataset].get("limits", {})
-    return limits.get(split, getattr(SPECS[dataset], split))
+    return limits.get(split, getattr(spec_of(dataset), split))

@@ -37,10 +37,14 @@ class Layout:
         """What it used."""
         return self.benchmark(f"{step}/{_MODEL}{part}")
 
+    def data(self, split: str) -> str:
+        """A dataset's training and validation images ("train"), or its test images ("test")."""
+        return f"{self.root}/{{dataset}}/{split}.safetensors"
+
     @property
-    def dataset(self) -> str:
-        """The dataset as one file."""
-        return f"{self.root}/{{dataset}}/data.safetensors"
+    def net_check(self) -> str:
+        """What was found about a fresh net for a dataset before any training."""
+        return f"{self.root}/{{dataset}}/{{arch}}/net.json"
 
     @property
     def pretrained(self) -> str:

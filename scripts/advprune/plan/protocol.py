@@ -11,6 +11,7 @@ from typing import Any
 
 from advprune.base.errors import UserError
 from advprune.base.record import to_dict
+from advprune.data.specs import spec_of
 from advprune.plan import external, specs
 from advprune.plan.config import fraction
 from advprune.plan.grid import Grid, Model, expand, method_keys
@@ -34,9 +35,15 @@ class Protocol:
         """Whether some net has the width of the papers."""
         return any(entry["width"] >= 64 for entry in self.config["archs"].values())
 
-    def data(self, dataset: str) -> specs.DataSpec:
-        """A dataset and its limits."""
-        return specs.DataSpec(dataset, self.config["datasets"][dataset].get("limits", {}))
+    def data(self, dataset: str, part: str) -> specs.DataSpec:
+        """A part of a dataset ("train" with "val", or "test") and the limits of its splits."""
+        limits = self.config["datasets"][dataset].get("limits", {})
+        own = {split: n for split, n in limits.items() if (split == "test") == (part == "test")}
+        return specs.DataSpec(dataset, part, own)
+
+    def net(self, dataset: str, arch: str) -> specs.NetSpec:
+        """A net for a dataset's images."""
+        return specs.NetSpec(**self._net(arch), **self._images(dataset))
 
     def pretrain(self, dataset: str, arch: str, method: str, seed: int) -> specs.PretrainSpec:
         """The pretraining that a method starts from."""
@@ -79,9 +86,9 @@ class Protocol:
     def convert(self, method: str) -> specs.ExternalSpec:
         """The conversion of a net that was trained elsewhere."""
         entry = self.external[method]
-        fields = {key: entry[key] for key in ("dataset", "rename")}
+        net = self._net(entry["arch"]) | self._images(entry["dataset"])
         moments = {key: tuple(map(float, entry[key])) for key in ("mean", "std")}
-        return specs.ExternalSpec(**self._net(entry["arch"]), **fields, **moments)
+        return specs.ExternalSpec(**net, **moments, rename=entry["rename"])
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""
@@ -92,6 +99,12 @@ class Protocol:
 
     def _net(self, arch: str) -> dict[str, Any]:
         return {"arch": arch, "width": self.config["archs"][arch]["width"]}
+
+    @staticmethod
+    def _images(dataset: str) -> dict[str, int]:
+        data = spec_of(dataset)
+        channels, size, _ = data.shape
+        return {"classes": data.classes, "channels": channels, "size": size}
 
     def _threat(self, dataset: str) -> specs.Threat:
         entry = self.config["datasets"][dataset]

@@ -60,9 +60,10 @@ class Row:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """A dataset; `limits` keeps the first images of a split."""
+    """A part of a dataset, "train" or "test"; `limits` keeps the first images of its splits."""
 
     name: str
+    part: str
     limits: dict[str, int] = field(default_factory=dict)
 
 
@@ -72,6 +73,17 @@ class CorruptSpec:
 
     images: int
     family: str
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """A net for images of `size` pixels."""
+
+    arch: str
+    width: int
+    classes: int
+    channels: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -112,11 +124,13 @@ class FinetuneSpec(PruneSpec):
 
 @dataclass(frozen=True)
 class ExternalSpec:
-    """A net that was trained elsewhere: patterns to rename tensors by, moments of its images."""
+    """A net that was trained elsewhere: moments of its images, patterns to rename tensors by."""
 
     arch: str
     width: int
-    dataset: str
+    classes: int
+    channels: int
+    size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     rename: dict[str, str | None] = field(default_factory=dict)
@@ -126,6 +140,7 @@ class ExternalSpec:
 class AuditSpec:
     """The target of a model."""
 
+    arch: str
     structure: str
     sparsity: float
 
@@ -134,6 +149,7 @@ class AuditSpec:
 class AutoattackSpec:
     """AutoAttack on one shard of `shard_size` test images."""
 
+    arch: str
     seed: int
     eps: float
     version: str
@@ -147,6 +163,7 @@ class AutoattackSpec:
 class HofmnTuneSpec:
     """The search for FMN's hyper-parameters on validation images."""
 
+    arch: str
     seed: int
     eps: float
     images: int
@@ -160,6 +177,7 @@ class HofmnTuneSpec:
 class HofmnSpec:
     """The tuned FMN on one shard of `shard_size` test images."""
 
+    arch: str
     shard_size: int
     steps: int
     batch: int
@@ -171,6 +189,7 @@ class HofmnSpec:
 class ReliabilitySpec:
     """The first `images` attacked again, with the settings that the verdicts were made with."""
 
+    arch: str
     seed: int
     eps: float
     images: int

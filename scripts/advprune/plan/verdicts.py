@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from advprune.data.specs import SPECS
+from advprune.data.specs import spec_of
 from advprune.plan import specs
 from advprune.plan.config import fraction, split_size
 from advprune.plan.grid import Model
@@ -38,6 +38,7 @@ class Verdicts:
         """AutoAttack on a shard of the test images."""
         chosen = self.evaluation["autoattack"]
         return specs.AutoattackSpec(
+            arch=model.arch,
             seed=model.seed,
             eps=self.eps(model.dataset),
             version=chosen.get("version", "standard"),
@@ -51,6 +52,7 @@ class Verdicts:
         """The tuning of FMN for a net."""
         chosen = self.evaluation["hofmn"]
         return specs.HofmnTuneSpec(
+            arch=model.arch,
             seed=model.seed,
             eps=self.eps(model.dataset),
             images=chosen["tune_images"],
@@ -60,17 +62,17 @@ class Verdicts:
             **self._searches,
         )
 
-    def hofmn(self, shard: int = 0) -> specs.HofmnSpec:
+    def hofmn(self, model: Model, shard: int = 0) -> specs.HofmnSpec:
         """The tuned FMN on a shard of the test images."""
         chosen = self.evaluation["hofmn"]
-        return specs.HofmnSpec(
-            chosen["shard"], chosen["steps"], chosen["batch"], shard=shard, **self._searches
-        )
+        sizes = (chosen["shard"], chosen["steps"], chosen["batch"])
+        return specs.HofmnSpec(model.arch, *sizes, shard=shard, **self._searches)
 
     def reliability(self, model: Model) -> specs.ReliabilitySpec:
         """The search for failed attacks, with the settings that the verdicts were made with."""
         attack = self.autoattack(model)
         return specs.ReliabilitySpec(
+            arch=model.arch,
             seed=model.seed,
             eps=attack.eps,
             batch=attack.batch,
@@ -102,7 +104,7 @@ class Verdicts:
 
     def audit(self, model: Model) -> specs.AuditSpec:
         """The recount of a model's sparsity."""
-        return specs.AuditSpec(model.structure, float(model.sparsity))
+        return specs.AuditSpec(model.arch, model.structure, float(model.sparsity))
 
     def costs(self, model: Model) -> specs.CostsSpec:
         """What a model costs."""
@@ -114,10 +116,10 @@ class Verdicts:
             row=self.protocol.row(model),
             eps=self.eps(model.dataset),
             eps_text=self.config["datasets"][model.dataset]["eps"],
-            classes=SPECS[model.dataset].classes,
+            classes=spec_of(model.dataset).classes,
             autoattack=self.autoattack(model),
             hofmn_tune=self.hofmn_tune(model),
-            hofmn=self.hofmn(),
+            hofmn=self.hofmn(model),
         )
 
     def pruned_here(self) -> list[Model]:

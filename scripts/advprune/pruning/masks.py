@@ -19,7 +19,7 @@ from typing import NewType
 import torch
 from torch import Tensor, nn
 
-from advprune.models.graph import batchnorm_of
+from advprune.models.graph import companions
 from advprune.pruning import structures
 from advprune.pruning.structures import Layer
 
@@ -103,8 +103,8 @@ def magnitudes(net: nn.Module, structure: str, order: float = 2) -> Scores:
 def weight_masks(net: nn.Module, units: Units, structure: str) -> Masks:
     """Mask set for the net's parameters from the units that stay in some of its prunable layers.
 
-    Removed filters take their BatchNorm scale and shift with them. A name that is no prunable layer
-    and a wrong number of units are a ValueError.
+    Removed filters take scale and shift of their own BatchNorm, or their bias, with them. A name
+    that is no prunable layer and a wrong number of units are a ValueError.
     """
     kind, layers = structures.named(structure), prunable(net, structure)
     _check_names(units, layers, f"layer with {structure}")
@@ -115,15 +115,15 @@ def weight_masks(net: nn.Module, units: Units, structure: str) -> Masks:
 
 
 def close_batchnorm(net: nn.Module, masks: Masks) -> Masks:
-    """The masks, and BatchNorm's that silence every channel whose filter has no weight left."""
+    """The masks, and those of BatchNorm (or a bias) that silence filters without a weight left."""
     closed = {}
-    for conv, norm in batchnorm_of(net).items():
+    for conv, partners in companions(net).items():
         mask = masks.get(f"{conv}.weight")
         if mask is None:
             continue
         alive = mask.flatten(1).any(dim=1)
         if not bool(alive.all()):
-            closed |= {f"{norm}.weight": alive, f"{norm}.bias": alive.clone()}
+            closed |= {name: alive.clone() for name in partners}
     return Masks(masks | closed)
 
 

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advprune.data.batches import Batch, batches
-from advprune.models.graph import batchnorm_of
-from advprune.pruning import masks as mk
+from advprune.models.graph import companions, filter_outputs
 from advprune.pruning.masks import Scores
 from advprune.training.inner import pgd
 from advprune.training.loop import Trainer
@@ -105,28 +104,27 @@ def mean_gradients(
 
 
 def filter_sums(net: nn.Module, terms: Mapping[str, Tensor]) -> Scores:
-    """Sum of the terms over each filter's whole group: its weights and its BatchNorm pair.
+    """Sum of the terms over each filter's whole group: its weights and, if any, its BatchNorm pair.
 
     `terms` holds tensors of the parameters' shapes by parameter name. With gradient · parameter
     this is the first-order change of the loss when the filter is taken out. Scale and shift belong
     to the group: BatchNorm hides the scale of a filter, so the sum over its weights alone is zero
     in training mode.
     """
-    norms = batchnorm_of(net)
-    return {
-        name: terms[f"{name}.weight"].flatten(1).sum(1)
-        + terms[f"{norms[name]}.weight"]
-        + terms[f"{norms[name]}.bias"]
-        for name in mk.prunable(net, "filters")
-    }
+    sums = {}
+    for name, partners in companions(net).items():
+        sums[name] = terms[f"{name}.weight"].flatten(1).sum(1)
+        for partner in partners:
+            sums[name] = sums[name] + terms[partner]
+    return sums
 
 
 @contextmanager
 def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Give every convolution's map [B, C, H, W] of the latest forward pass, by its name.
 
-    A map is taken after BatchNorm and ReLU, and before any addition: it is the filter's own. Maps
-    can be differentiated if the forward pass can.
+    A map is taken after the convolution's own BatchNorm, if it has one, and ReLU, and before any
+    addition: it is the filter's own. Maps can be differentiated if the forward pass can.
     """
     maps: dict[str, Tensor] = {}
     modules = dict(net.named_modules())
@@ -137,7 +135,7 @@ def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
 
         return hook
 
-    hooks = [modules[bn].register_forward_hook(keep(c)) for c, bn in batchnorm_of(net).items()]
+    hooks = [modules[out].register_forward_hook(keep(c)) for c, out in filter_outputs(net).items()]
     try:
         yield maps
     finally:
@@ -149,8 +147,8 @@ def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
 def gated(net: nn.Module, gate: Callable[[str], Tensor | None]) -> Iterator[None]:
     """Multiply the channels behind each convolution by `gate(name)` [C], where it gives one.
 
-    The product is taken behind BatchNorm. Entered inside `feature_maps`, it leaves the maps there
-    as they are without gates.
+    The product is taken behind the convolution's own BatchNorm, if it has one. Entered inside
+    `feature_maps`, it leaves the maps there as they are without gates.
     """
 
     def hook(name: str) -> Callable[..., Tensor | None]:
@@ -160,8 +158,8 @@ def gated(net: nn.Module, gate: Callable[[str], Tensor | None]) -> Iterator[None
 
         return close
 
-    pairs = batchnorm_of(net).items()
-    hooks = [net.get_submodule(bn).register_forward_hook(hook(conv)) for conv, bn in pairs]
+    pairs = filter_outputs(net).items()
+    hooks = [net.get_submodule(out).register_forward_hook(hook(conv)) for conv, out in pairs]
     try:
         yield
     finally:

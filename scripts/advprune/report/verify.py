@@ -21,15 +21,15 @@ hashed = cache(sha256)
 
 def verify(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield (file, problem) of everything below `root`; an empty problem is a file that matches."""
-    for data in sorted(root.glob("*/data.safetensors")):
-        for net in _nets(data.parent):
-            yield net, _problem(_checkpoint, net, data)
-        for card in sorted(data.parent.glob("*/*/*/seed*/*.card.json")):
+    for train in sorted(root.glob("*/train.safetensors")):
+        for net in _nets(train.parent):
+            yield net, _problem(_checkpoint, net, train)
+        for card in sorted(train.parent.glob("*/*/*/seed*/*.card.json")):
             if card.name != "evaluation.card.json":
-                yield _of_card(card), _problem(_attack, _of_card(card), card, data)
-        for evaluation in sorted(data.parent.glob("*/*/*/seed*/evaluation.json")):
+                yield _of_card(card), _problem(_attack, _of_card(card), card, train)
+        for evaluation in sorted(train.parent.glob("*/*/*/seed*/evaluation.json")):
             yield evaluation, _problem(_evaluation, evaluation)
-        for gathered in sorted(data.parent.glob("*/evaluations.json")):
+        for gathered in sorted(train.parent.glob("*/evaluations.json")):
             yield gathered, _problem(_gathered, gathered)
     for name, table in (("leaderboard", tables.leaderboard), ("comparison", paired.compare)):
         path = root / f"{name}.csv"
@@ -53,25 +53,25 @@ def _problem(check: Any, path: Path, *more: Any) -> str:
         return f"it, or its card, is not what it should be (lacks {error})"
 
 
-def _checkpoint(net: Path, data: Path) -> str:
+def _checkpoint(net: Path, train: Path) -> str:
     card = read_json(net.with_suffix(".json"))
     if card["sha256"] != hashed(net):
         return "is not the file that its card describes"
     for role, sum_ in sorted(card["parents"].items()):
-        found = _candidates(role, net, data)
+        found = _candidates(role, net, train)
         # the source of a converted net may lie anywhere; the planning looks after it
         if role != "source" and sum_ not in map(hashed, found):
             return f"was made from another {role} than the one that is here"
     return ""
 
 
-def _candidates(role: str, net: Path, data: Path) -> list[Path]:
+def _candidates(role: str, net: Path, train: Path) -> list[Path]:
     """Files that may be meant by a parent's name in a card."""
     if role == "data":
-        return [data]
+        return [train]
     if role == "pruned":
         return [p for p in [net.with_name("pruned.safetensors")] if p.exists()]
-    arch = data.parent / net.relative_to(data.parent).parts[0]
+    arch = train.parent / net.relative_to(train.parent).parts[0]
     return sorted(arch.glob("pretrained/*/seed*.safetensors"))
 
 
@@ -82,8 +82,10 @@ def _of_card(card: Path) -> Path:
     return table if table.exists() else card.with_name(f"{stem}.json")
 
 
-def _attack(path: Path, card_path: Path, data: Path) -> str:
+def _attack(path: Path, card_path: Path, train: Path) -> str:
     card = read_json(card_path)
+    # the tuning sees validation images, the attacks test images
+    data = train if path.name == "hofmn.json" else train.with_name("test.safetensors")
     if not path.exists() or card["sha256"] != hashed(path):
         return "is not the file that its card describes"
     parents = {"checkpoint": path.with_name("checkpoint.safetensors"), "data": data}

@@ -100,7 +100,9 @@ def _asked_now(path: Path, script: str, protocol: Protocol) -> Any:
     if script in ("autoattack", "hofmn"):
         shard = int(path.name.split(".")[0].rpartition("-")[2])
         return (
-            verdicts.autoattack(model, shard) if script == "autoattack" else verdicts.hofmn(shard)
+            verdicts.autoattack(model, shard)
+            if script == "autoattack"
+            else verdicts.hofmn(model, shard)
         )
     asked = {
         "prune": protocol.prune,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from advprune.models.resnet import BasicBlock, ResNet18
+from advprune.models.blocks import Residual
 from advprune.training.objective import Objective
 
 Attack = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
@@ -80,8 +80,9 @@ def nhsic(first: Tensor, second: Tensor) -> Tensor:
 def hidden(net: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Collect hidden representations of the forward passes inside; the last pass stays.
 
-    ResNet: the input of every block, the output of the last one, the pooled features (ten for
-    ResNet18). Otherwise (VGG): every pooled stage and every activation of the head.
+    With residual blocks: the input of every block, the output of the last one, the pooled features
+    (ten for ResNet18). Otherwise (VGG): every pooled stage and every activation of the head. Named
+    by the layer that reads them, or by the last block or the pooling that makes them.
     """
     found: dict[str, Tensor] = {}
 
@@ -89,19 +90,18 @@ def hidden(net: nn.Module) -> Iterator[dict[str, Tensor]]:
         return lambda module, given: found.__setitem__(name, given[0])
 
     def keep_output(name: str) -> Callable:
-        return lambda module, given, made: found.__setitem__(name, made)
+        return lambda module, given, made: found.__setitem__(f"{name} out", made)
 
-    handles = []
-    if isinstance(net, ResNet18):
-        for name, module in net.named_modules():
-            if isinstance(module, BasicBlock) or module is net.fc:
-                handles.append(module.register_forward_pre_hook(keep_input(name)))
-        handles.append(net.layer4[-1].register_forward_hook(keep_output("layer4")))
+    modules = dict(net.named_modules())
+    blocks = [name for name, module in modules.items() if isinstance(module, Residual)]
+    head = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+    if blocks:
+        read, made = [*blocks, head[-1]], [blocks[-1]]
     else:
-        for name, module in net.named_modules():
-            head = name.startswith("classifier") and isinstance(module, nn.ReLU)
-            if head or isinstance(module, nn.MaxPool2d):
-                handles.append(module.register_forward_hook(keep_output(name)))
+        read = head[1:]
+        made = [name for name, module in modules.items() if isinstance(module, nn.MaxPool2d)]
+    handles = [modules[name].register_forward_pre_hook(keep_input(name)) for name in read]
+    handles += [modules[name].register_forward_hook(keep_output(name)) for name in made]
     try:
         yield found
     finally:

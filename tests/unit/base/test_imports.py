@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from advprune.base import imports
-from advprune.plan.methods import known_methods
+from advprune.data.specs import known
+from advprune.models.names import known_nets
+from helpers.checkout import shipped_methods
 
 SCRIPTS = sorted(p.stem for p in imports.SCRIPTS.glob("*.py"))
 
@@ -34,10 +36,10 @@ def test_the_closure_is_what_a_script_imports(script):
 
 
 def test_a_method_adds_its_own_module_and_no_other_method():
-    for key in known_methods():
+    for key in shipped_methods():
         files = imports.code_files("prune", f"methods.{key}")
         methods = {path.stem for path in files if path.parent.name == "methods"}
-        others = set(known_methods()) - {key}
+        others = set(shipped_methods()) - {key}
         assert key in methods and not methods & others, f"{key} pulls in {methods & others}"
 
 
@@ -105,3 +107,24 @@ def test_attacks_do_not_rest_on_training():
     for script in ("autoattack", "hofmn", "hofmn_tune", "reliability", "costs", "corruptions"):
         behind = {path.split("/")[1] for path in imports.code(script) if "/" in path}
         assert not behind & {"training", "methods", "pruning"}, script
+
+
+def test_no_script_or_method_reaches_a_dataset_or_a_net_but_by_name():
+    """Only the bench, which is no job, is about one dataset."""
+    methods = (f"methods.{key}" for key in shipped_methods())
+    scripts = [(name,) for name in SCRIPTS if name != "bench"]
+    for names in (*scripts, *((None, method) for method in methods)):
+        reached = {p for p in imports.code_files(*names) if p.parent.name in ("sets", "nets")}
+        assert not reached, f"{names} reach {reached}"
+
+
+@pytest.mark.parametrize("name", known_nets())
+def test_a_net_adds_its_own_module_and_no_other_net(name):
+    files = imports.code_files("pretrain", f"models.nets.{name}")
+    assert {p.stem for p in files if p.parent.name == "nets"} == {"__init__", name}
+
+
+@pytest.mark.parametrize("name", known())
+def test_a_dataset_adds_its_own_module_and_no_other_dataset(name):
+    files = imports.code_files("dataset", f"data.sets.{name}")
+    assert {p.stem for p in files if p.parent.name == "sets"} == {"__init__", name}

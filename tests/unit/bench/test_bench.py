@@ -44,7 +44,7 @@ def test_the_full_size_measurement_runs_at_a_tiny_one(tmp_path):
     limits = {"train": 32, "val": 4, "test": 6}
     data = prepare("digits", data_root=None, cache=tmp_path, limits=limits)
     size = FullSize(width=2, epochs=2, steps=2, batch=16, attack_batch=4, share=0.01)
-    found = measure(data, size, CPU)
+    found = measure(*data, size, CPU)
     assert found["epoch"]["images"] == 32 and found["epoch"]["seconds"] > 0
     attacks = [found[f"autoattack {precision}"] for precision in ("fp32", "tf32", "bf16")]
     assert all(f["images"] == 6 and f["robust"] <= f["clean"] <= 6 for f in attacks)

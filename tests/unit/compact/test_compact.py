@@ -10,13 +10,15 @@ from torch.nn import functional as F
 
 from advprune.compact.channels import Graph
 from advprune.compact.convert import agree, compact
-from advprune.compact.layers import Compact, Conv, Matrix
-from advprune.models.graph import batchnorm_of
+from advprune.compact.layers import Affine, Compact, Conv, Matrix
+from advprune.models.graph import batchnorm_of, companions
 from advprune.models.registry import NetSpec, build
+from advprune.pruning import masks as mk
 
 SPECS = {
     "resnet18": NetSpec("resnet18", 4, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
     "vgg16": NetSpec("vgg16", 2, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
+    "wrn_28_4": NetSpec("wrn_28_4", 4, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
 }
 WIDE = replace(SPECS["vgg16"], width=8)
 IMAGE = (3, 16, 16)
@@ -39,18 +41,18 @@ def lively(arch, seed=0, spec=None):
 
 def kill(net, structure, share, rng, shifts=False):
     """Zero a random share of every layer's units; with `shifts` dead filters emit a constant."""
-    modules = dict(net.named_modules())
-    for name, follower in batchnorm_of(net).items():
-        conv, norm = modules[name], modules[follower]
+    parameters, partners = dict(net.named_parameters()), companions(net)
+    for name, conv in mk.prunable(net, "filters").items():
         if structure == "unstructured":
             conv.weight.data *= torch.rand(conv.weight.shape, generator=rng) >= share
         elif structure == "filters":
             dead = torch.rand(conv.out_channels, generator=rng) < share
             conv.weight.data[dead] = 0
-            if not shifts:
-                norm.weight.data[dead] = 0
-                norm.bias.data[dead] = 0
-        elif name != "conv1" and name != "features.0":
+            for partner in () if shifts else partners[name]:
+                parameters[partner].data[dead] = 0
+        elif structure == "kernels" and conv.kernel_size != (1, 1):
+            conv.weight.data[torch.rand(conv.weight.shape[:2], generator=rng) < share] = 0
+        elif structure == "channels" and name != "conv1" and name != "features.0":
             conv.weight.data[:, torch.rand(conv.in_channels, generator=rng) < share] = 0
     return net
 
@@ -59,10 +61,10 @@ def images(n=6, seed=3):
     return torch.rand(n, *IMAGE, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     arch=st.sampled_from(sorted(SPECS)),
-    structure=st.sampled_from(["unstructured", "filters", "channels"]),
+    structure=st.sampled_from(["unstructured", "filters", "channels", "kernels"]),
     share=st.sampled_from([0.0, 0.3, 0.75, 0.97]),
     shifts=st.booleans(),
     seed=st.integers(0, 10**6),
@@ -118,6 +120,15 @@ def test_a_whole_layer_may_be_dead(name, shifts):
     agree(net, compact(net, IMAGE), images())
 
 
+def test_only_batchnorms_of_sums_are_left():
+    kinds = {arch: [type(m) for m in compact(lively(arch), IMAGE).layers] for arch in SPECS}
+    assert {arch: k.count(Affine) for arch, k in kinds.items()} == {
+        "resnet18": 0,
+        "vgg16": 0,
+        "wrn_28_4": 12,  # that of the stem and the second ones of the blocks are folded
+    }
+
+
 @pytest.mark.parametrize("arch", sorted(SPECS))
 def test_a_net_that_ignores_its_images(arch):
     net = lively(arch)
@@ -143,6 +154,72 @@ def test_a_residual_channel_stays_if_one_of_its_producers_uses_it():
     kill_channel(producers, 0)
     kill_channel(producers[1:], 1)
     assert kept_by_convolutions(net)["conv1"].tolist() == [False, True, True, True]
+    agree(net, compact(net, IMAGE), images())
+
+
+@pytest.mark.parametrize("size", [8, 32])
+@pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
+@pytest.mark.parametrize("sparsity", [0.5, 0.9])
+def test_a_pre_activation_net_masked_in_every_structure(structure, sparsity, size):
+    net = lively("wrn_28_4", spec=replace(SPECS["wrn_28_4"], size=size))
+    rng = torch.Generator().manual_seed(2)
+    magnitudes = mk.magnitudes(net, structure)
+    scores = {n: torch.rand(m.shape, generator=rng) for n, m in magnitudes.items()}
+    mk.apply(net, mk.weight_masks(net, mk.rank(scores, sparsity), structure))
+    x = torch.rand(4, 3, size, size, generator=rng)
+    agree(net, compact(net, (3, size, size)), x)
+
+
+def test_a_pre_activation_block_reads_only_the_channels_that_it_needs():
+    """The sums keep all channels, what the next convolution reads of them is picked."""
+    net = lively("wrn_28_4")
+    block = net.layer2[1]
+    block.conv1.weight.data[:, [1, 2, 5]] = 0
+    graph = Graph(copy.deepcopy(net), IMAGE)
+    (norm,) = (n for n in graph.nodes if n.target == "layer2.1.bn1")
+    assert graph.kept[norm].tolist() == [i not in (1, 2, 5) for i in range(8)]
+    assert graph.kept[norm.all_input_nodes[0]].all()
+    small = compact(net, IMAGE)
+    assert 5 in [
+        len(layer.pick) for layer in small.layers if getattr(layer, "pick", None) is not None
+    ]
+    agree(net, small, images())
+
+
+def test_a_pre_activation_net_whose_sums_lose_channels():
+    """Dead in all that is added: after BatchNorm they are constants, not zero."""
+    net = lively("wrn_28_4")
+    for name in ("0.conv2", "0.shortcut.0", "1.conv2", "2.conv2", "3.conv2"):
+        net.get_submodule(f"layer3.{name}").weight.data[[0, 3, 4]] = 0
+    graph = Graph(copy.deepcopy(net), IMAGE)
+    sums = [n for n in graph.nodes if graph.kind[n] == "add"][-4:]
+    assert all(graph.kept[n].tolist() == [i not in (0, 3, 4) for i in range(16)] for n in sums)
+    agree(net, compact(net, IMAGE), images())
+
+
+class Split(nn.Module):
+    """BatchNorm of a sum, which is added to something else that a convolution makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.three = (nn.Conv2d(3, 4, 3, padding=1) for _ in range(3))
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        normed = self.norm(self.one(x) + self.two(x))
+        return self.head((F.relu(normed) + self.three(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("channel", [0, 2])
+def test_a_normalised_channel_that_is_dead_while_what_it_is_added_to_lives(channel):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = Split().eval()
+        net.norm.running_mean.normal_()
+    net.norm.bias.data.fill_(0.7)
+    for conv in (net.one, net.two):
+        conv.weight.data[channel] = 0
     agree(net, compact(net, IMAGE), images())
 
 

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from advprune.evaluation.audit import audit
 from advprune.models.checkpoint import load_checkpoint, save_checkpoint
+from advprune.models.names import known_nets
+from advprune.models.registry import build
 from advprune.pruning import masks as mk
 from helpers.small import SMALL
 
@@ -91,3 +95,23 @@ def test_numbers_that_are_not_finite_are_flagged(net):
     with torch.no_grad():
         net.fc.weight[0, 0] = float("nan")
     assert "not finite" in audit(net, IMAGE, "none", 0.0)["reasons"][0]
+
+
+def test_a_filter_that_is_only_added_is_removed_when_its_weights_are():
+    """In pre-activation blocks the BatchNorm that reads the sum is not the filter's own."""
+    net = build(replace(SMALL, arch="wrn_28_4"))
+    with torch.no_grad():
+        net.layer1[0].conv2.weight[1] = 0
+        net.layer1[0].conv1.weight[1] = 0
+        net.layer1[0].bn2.weight[1] = 0
+        net.layer1[0].bn2.bias[1] = 0.1
+    layers = audit(net, IMAGE, "filters", 0.5)["layers"]
+    assert layers["layer1.0.conv2"]["removed"] == 1
+    assert layers["layer1.0.conv1"]["removed"] == 0
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
+@pytest.mark.parametrize("arch", known_nets())
+def test_every_net_is_on_target_in_every_structure(arch, structure):
+    net = pruned(build(replace(SMALL, arch=arch, width=8)), structure, 0.5)
+    assert audit(net, IMAGE, structure, 0.5)["reasons"] == []

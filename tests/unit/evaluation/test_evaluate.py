@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from advprune.base.errors import UserError
-from advprune.evaluation import evaluate
+from advprune.evaluation.evaluate import evaluate
 from advprune.evaluation.intervals import wilson
 
 MODEL = {"method": "m", "dataset": "digits", "seed": 0}

@@ -43,7 +43,7 @@ def rules():
 
 def third_party(script):
     """Packages that a script imports, itself, through the library or through what it is named."""
-    by_name = {"pretrain": ("training.objectives",)}
+    by_name = {"pretrain": ("training.objectives",), "dataset": ("data.sets",)}
     by_name |= dict.fromkeys(("prune", "finetune"), ("training.objectives", "methods"))
     modules = [f"{p}.{m}" for p in by_name.get(script, ()) for m in imports.modules_in(p)]
     files = {imports.SCRIPTS / f"{script}.py", *imports.code_files(script, *modules)}

@@ -20,6 +20,7 @@ FOLDERS = {
     "dataset": FILES | {"data", "plan"},
     "corrupt": TORCH | {"evaluation"},
     "external": TORCH,
+    "check_net": TORCH | {"compact", "evaluation", "pruning"},
     "pretrain": TRAINING,
     "prune": PRUNING,
     "finetune": PRUNING,

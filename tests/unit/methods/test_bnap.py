@@ -1,16 +1,19 @@
 """Method card bnap, section 4."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional as F
 
+from advprune.base.errors import UserError
 from advprune.methods import base, bnap
 from advprune.models.graph import batchnorm_of
+from advprune.models.registry import build
 from advprune.pruning import masks as mk
 from helpers.methods import task_for
-from helpers.small import blobs
+from helpers.small import SMALL, blobs
 
 
 @pytest.fixture
@@ -126,3 +129,14 @@ def test_masked_filters_are_as_good_as_absent(trained, tmp_path):
     trained(blobs(3).images / 255)
     alive = masks["layer1.0.conv1.weight"].flatten(1).any(1)
     assert not seen["out"][:, ~alive].any() and seen["out"][:, alive].any()
+
+
+def test_a_net_without_a_batchnorm_per_convolution_is_refused_for_filters_only(tmp_path):
+    net = build(replace(SMALL, arch="wrn_28_4")).eval()
+    with pytest.raises(UserError, match=r"bnap: .* first layer1\.0\.conv2; leave") as error:
+        prune(net, tmp_path, "filters", 0.5)
+    assert "\n" not in str(error.value)
+    assert torch.equal(
+        bnap.effective_weights(net)["layer1.0.conv2"], net.layer1[0].conv2.weight.detach()
+    )
+    prune(net, tmp_path, "unstructured", 0.8)

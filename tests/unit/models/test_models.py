@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from advprune.base.errors import UserError
-from advprune.models.graph import batchnorm_of, macs
+from advprune.models.graph import macs
+from advprune.models.names import known_nets
 from advprune.models.normalize import Normalize
-from advprune.models.registry import ARCHITECTURES, NetSpec, build, init_weights
+from advprune.models.registry import NetSpec, build, init_weights
 
 SMALL = NetSpec("resnet18", 4, 10, 3, 32, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 DIGITS = NetSpec("resnet18", 8, 10, 1, 8, (0.3,), (0.4,))
@@ -26,6 +27,9 @@ def layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     [
         ("resnet18", 11_173_962, 11_164_352, 555_422_720),
         ("vgg16", 15_311_818, 15_302_848, 313_788_928),
+        # stem 432; groups 269,216 + 1,116,032 + 4,460,288, of which BatchNorm has 32 + 7 · 128,
+        # 128 + 7 · 256 and 256 + 7 · 512; last BatchNorm 512; head 2,560 weights and 10 biases
+        ("wrn_28_4", 5_849_050, 5_841_840, 845_597_184),
     ],
 )
 def test_full_size_nets_have_the_published_counts(arch, parameters, weights, operations):
@@ -39,7 +43,7 @@ def test_the_embedded_resnet_has_its_measured_size():
     assert sum(p.numel() for p in build(DIGITS).parameters()) == 176_258
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", known_nets())
 @pytest.mark.parametrize(("channels", "size"), [(3, 32), (1, 8)])
 def test_nets_give_logits_for_every_image_size_and_normalise_first(arch, channels, size):
     spec = NetSpec(arch, 4, 7, channels, size, (0.5,) * channels, (0.2,) * channels)
@@ -74,7 +78,7 @@ def test_normalize_is_what_the_moments_say():
         torch.testing.assert_close(out[:, c], (x[:, c] - SMALL.mean[c]) / SMALL.std[c])
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", known_nets())
 def test_nets_normalise_their_input(arch):
     spec = replace(SMALL, arch=arch)
     plain = build(replace(spec, mean=(0.0,) * 3, std=(1.0,) * 3)).eval()
@@ -94,10 +98,28 @@ def test_resnet_blocks_add_their_input_unless_the_shape_changes():
     assert changed(x).shape == (2, 8, 4, 4)
 
 
+def test_wrn_has_a_quarter_of_its_width_in_the_stem_and_at_least_one_channel():
+    for width, stem in ((64, 16), (4, 1), (2, 1)):
+        net = build(replace(SMALL, arch="wrn_28_4", width=width))
+        assert net.conv1.out_channels == stem
+        assert net.fc.in_features == 4 * width
+
+
+def test_wrn_blocks_add_what_they_carry_before_normalising_it():
+    net = build(replace(SMALL, arch="wrn_28_4")).eval()
+    same, changed = net.layer1[1], net.layer2[0]
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    nn.init.zeros_(same.conv2.weight)
+    torch.testing.assert_close(same(x), x)
+    nn.init.zeros_(changed.conv2.weight)
+    torch.testing.assert_close(changed(x), changed.shortcut(changed.bn1(x).relu()))
+    assert changed(x).shape == (2, 8, 4, 4)
+
+
 # --- initialisation
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", known_nets())
 def test_initialisation_follows_the_generator_and_leaves_the_global_state(arch):
     spec = replace(SMALL, arch=arch)
     before = torch.get_rng_state()
@@ -108,7 +130,7 @@ def test_initialisation_follows_the_generator_and_leaves_the_global_state(arch):
     assert not any(states[0][k].equal(states[2][k]) for k in weights)
 
 
-@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("arch", known_nets())
 def test_initial_weights_have_the_intended_spread(arch):
     net = build(replace(SMALL, arch=arch, width=16))
     for layer in layers(net):
@@ -141,7 +163,7 @@ def test_description_survives_json():
 
 
 def test_wrong_descriptions_are_user_errors():
-    with pytest.raises(UserError, match="unknown architecture 'lenet'; known: resnet18, vgg16"):
+    with pytest.raises(UserError, match=r"'lenet' \(known: resnet18, vgg16, wrn_28_4\)"):
         build(replace(SMALL, arch="lenet"))
     with pytest.raises(UserError, match="depth, width"):
         values = SMALL.to_dict()
@@ -149,62 +171,3 @@ def test_wrong_descriptions_are_user_errors():
         NetSpec.from_dict(values)
     with pytest.raises(UserError, match="mean and std must have 1"):
         build(replace(SMALL, channels=1))
-
-
-# --- the graph
-
-
-@pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_every_convolution_has_its_own_batchnorm(arch):
-    net = build(replace(SMALL, arch=arch))
-    modules = dict(net.named_modules())
-    pairs = batchnorm_of(net)
-    assert set(pairs) == {n for n, m in modules.items() if isinstance(m, nn.Conv2d)}
-    assert set(pairs.values()) == {n for n, m in modules.items() if isinstance(m, nn.BatchNorm2d)}
-    for conv, bn in pairs.items():
-        assert modules[bn].num_features == modules[conv].out_channels
-        sibling = conv.replace("conv", "bn") if "conv" in conv else None
-        assert sibling is None or bn == sibling
-
-
-def test_batchnorm_of_sees_what_is_really_applied():
-    """Zeroing a convolution and its batch normalisation's shift must silence that output."""
-    net = build(SMALL).eval()
-    modules = dict(net.named_modules())
-    for conv, bn in batchnorm_of(net).items():
-        outputs = []
-        hook = modules[bn].register_forward_hook(lambda m, i, o, seen=outputs: seen.append(o))
-        saved = modules[conv].weight.detach().clone()
-        nn.init.zeros_(modules[conv].weight)
-        net(torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
-        modules[conv].weight.data.copy_(saved)
-        hook.remove()
-        assert not outputs[0].any()
-
-
-def test_batchnorm_of_refuses_other_nets():
-    for broken in (
-        nn.Sequential(nn.Conv2d(1, 2, 1)),
-        nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(3)),
-        nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1)),
-    ):
-        with pytest.raises(ValueError):
-            batchnorm_of(broken)
-
-
-def test_macs_count_each_product_once():
-    net = nn.Sequential(
-        nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), nn.Flatten(), nn.Linear(6 * 4 * 4, 5)
-    )
-    assert macs(net, (4, 8, 8)) == {"0": 6 * 16 * 2 * 9, "2": 96 * 5}
-
-
-def test_macs_leave_the_net_as_it_was():
-    net = build(SMALL)
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    net.bn1.eval()
-    macs(net, (3, 32, 32))
-    assert net.training
-    assert not net.bn1.training
-    assert all(value.equal(before[name]) for name, value in net.state_dict().items())
-    assert not any(module._forward_hooks for module in net.modules())

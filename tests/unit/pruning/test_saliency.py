@@ -176,3 +176,33 @@ def test_gates_close_channels_behind_the_maps(net):
     assert maps["conv1"][:, 1].any() and not closed["x"][:, 1].any()
     assert torch.equal(closed["x"], maps["conv1"] * gate.view(1, -1, 1, 1))
     assert torch.equal(net(x), plain)
+
+
+def test_filters_that_are_only_added_have_their_own_maps_and_gates():
+    """In pre-activation blocks: what the last convolution makes, before it is added."""
+    net = build(NetSpec("wrn_28_4", 4, 3, 1, 8, (0.5,), (0.25,))).eval()
+    x = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    added = []
+    hook = net.layer1[0].conv2.register_forward_hook(lambda m, i, o: added.append(o))
+    with saliency.feature_maps(net) as maps:
+        plain = net(x)
+    assert list(maps) == list(mk.prunable(net, "filters"))
+    assert torch.equal(maps["layer1.0.conv2"], added[0].relu())
+    hook.remove()
+    closed = torch.tensor([0.0, 1, 1, 1])
+    with saliency.gated(net, lambda name: closed if name == "layer1.0.conv2" else None):
+        gated = net(x)
+    assert not torch.equal(gated, plain)
+    net.layer1[0].conv2.weight.data[0] = 0
+    assert torch.allclose(gated, net(x), atol=1e-6)
+
+
+def test_filter_sums_of_filters_that_are_only_added_are_those_of_their_weights():
+    net = build(NetSpec("wrn_28_4", 4, 3, 1, 8, (0.5,), (0.25,)))
+    terms = {n: p.detach() for n, p in net.named_parameters()}
+    sums = filter_sums(net, terms)
+    assert list(sums) == list(mk.prunable(net, "filters"))
+    block = net.layer1[0]
+    assert torch.equal(sums["layer1.0.conv2"], block.conv2.weight.detach().flatten(1).sum(1))
+    whole = block.conv1.weight.detach().flatten(1).sum(1) + block.bn2.weight.detach()
+    assert torch.equal(sums["layer1.0.conv1"], whole + block.bn2.bias.detach())

@@ -36,16 +36,17 @@ def tree(tmp_path):
     """What a run leaves behind, without having run."""
     hashed.cache_clear()
     root = tmp_path / "results"
-    data = root / "digits/data.safetensors"
+    data, test = (root / f"digits/{part}.safetensors" for part in ("train", "test"))
     data.parent.mkdir(parents=True)
-    data.write_text("the dataset")
+    data.write_text("training images")
+    test.write_text("test images")
     dense = net(root / ARCH / "pretrained/trades-0/seed0.safetensors", 1, data=data)
     pruned = net(root / MODEL / "pruned.safetensors", 2, data=data, pretrained=dense)
     net(root / MODEL / "checkpoint.safetensors", 3, data=data, pruned=pruned)
     for name in COUNTED[:2]:
         (root / MODEL / name).write_text(name)
     net_sum = sha256(root / MODEL / "checkpoint.safetensors")
-    card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(data)}}
+    card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(test)}}
     card["parents"]["checkpoint"] = net_sum
     write_json(root / MODEL / "autoattack-0.card.json", card)
     record = evaluation(held="00")
@@ -92,7 +93,8 @@ def change(root, name):
         (replace, MODEL / "checkpoint.safetensors", MODEL / "checkpoint.safetensors", "its card"),
         (remove, MODEL / "checkpoint.json", MODEL / "checkpoint.safetensors", "no such file"),
         (replace, MODEL / "checkpoint.json", MODEL / "checkpoint.safetensors", "not valid JSON"),
-        (replace, "digits/data.safetensors", MODEL / "pruned.safetensors", "another data"),
+        (replace, "digits/train.safetensors", MODEL / "pruned.safetensors", "another data"),
+        (replace, "digits/test.safetensors", MODEL / "autoattack-0.csv", "another data"),
         (replace, MODEL / "pruned.safetensors", MODEL / "checkpoint.safetensors", "another pruned"),
         (remove, MODEL / "pruned.safetensors", MODEL / "checkpoint.safetensors", "another pruned"),
         (

@@ -139,7 +139,7 @@ def test_hidden_layers_are_those_of_the_authors(arch, size, count):
     )
     if arch == "resnet18":
         assert torch.equal(net.fc(layers["fc"]), logits)
-        assert torch.equal(layers["layer4"].mean((2, 3)), layers["fc"])
+        assert torch.equal(layers["layer4.1 out"].mean((2, 3)), layers["fc"])
         assert layers["layer1.0"].shape == (4, 2, 8, 8) and layers["layer1.0"].min() == 0
     seen = dict(layers)
     net(x + 1)

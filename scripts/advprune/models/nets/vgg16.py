@@ -3,10 +3,13 @@
 import torch
 from torch import nn
 
-from advprune.models.normalize import Normalize
-
 # Channels of the thirteen convolutions in units of `width`, by stage.
 _STAGES = ((1, 1), (2, 2), (4, 4, 4), (8, 8, 8), (8, 8, 8))
+
+
+def build(normalize: nn.Module, *, width: int, classes: int, channels: int, size: int) -> nn.Module:
+    """Return the net, which shows its images to `normalize` first."""
+    return VGG16(normalize, width, classes, channels, size)
 
 
 class VGG16(nn.Module):
@@ -18,7 +21,7 @@ class VGG16(nn.Module):
     """
 
     def __init__(
-        self, normalize: Normalize, *, width: int, classes: int, channels: int, size: int
+        self, normalize: nn.Module, width: int, classes: int, channels: int, size: int
     ) -> None:
         """Build for images of `channels` channels and `size`×`size` pixels."""
         super().__init__()

@@ -4,15 +4,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from advprune.models.normalize import Normalize
+from advprune.models.blocks import Residual, conv3x3
 
 
-def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
-    """Return the 3×3 convolution, without bias, that every layer here but the shortcuts is."""
-    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-
-
-class BasicBlock(nn.Module):
+class BasicBlock(Residual):
     """Two convolutions and a shortcut, which is a 1×1 convolution where the shape changes."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -34,10 +29,15 @@ class BasicBlock(nn.Module):
         return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
 
 
+def build(normalize: nn.Module, *, width: int, classes: int, channels: int, size: int) -> nn.Module:
+    """Return the net, which shows its images to `normalize` first; `size` makes no difference."""
+    return ResNet18(normalize, width, classes, channels)
+
+
 class ResNet18(nn.Module):
     """Four stages of two blocks, `width` to 8·`width` channels: 11,173,962 parameters at 64."""
 
-    def __init__(self, normalize: Normalize, *, width: int, classes: int, channels: int) -> None:
+    def __init__(self, normalize: nn.Module, width: int, classes: int, channels: int) -> None:
         """Build for images of `channels` channels and any side divisible by 8."""
         super().__init__()
         self.normalize = normalize
