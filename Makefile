@@ -2,6 +2,8 @@
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
+# The command of this checkout, even where .venv is a link that several share.
+ADVPRUNE := PYTHONPATH=scripts $(BIN)/python -m advprune.cli
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
@@ -10,18 +12,15 @@ export OMP_NUM_THREADS := 1
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
-	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
-	    --evaluations results/demo/*/*/evaluations.json
+	@$(ADVPRUNE) leaderboard results/demo
 
 digits: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/digits.yaml
-	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
-	    --evaluations results/digits/*/*/evaluations.json
+	@$(ADVPRUNE) leaderboard results/digits
 
-# Hash results again and compare with their cards: make verify, or make verify RUN=results/demo
-RUN ?= $(filter-out results/reference results/downloads,$(wildcard results/*))
+# Every run, or with RUN=results/demo that one.
 verify: .venv/ready
-	$(BIN)/python scripts/verify.py $(RUN)
+	$(ADVPRUNE) verify $(RUN)
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

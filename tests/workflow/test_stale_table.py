@@ -80,7 +80,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/leaderboard.py", {"leaderboard"}),
         ("scripts/external.py", set()),
         ("scripts/catalogue.py", set()),
-        ("scripts/verify.py", set()),
+        ("scripts/advprune/cli/verify.py", set()),
         ("scripts/opinions.py", set()),  # off in this run
         ("scripts/corruptions.py", set()),
         # one module of each kind

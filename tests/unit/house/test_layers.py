@@ -17,6 +17,7 @@ LAYERS = [
     {"pruning"},
     {"jobs", "evaluation", "methods"},
     {"report", "bench"},
+    {"cli"},
 ]
 LEVEL = {folder: level for level, layer in enumerate(LAYERS) for folder in layer}
 

@@ -42,7 +42,6 @@ FOLDERS = {
     "thin_ice": TABLE | {"data", "models", "plan"},
     # run by hand
     "catalogue": FILES | {"report"},
-    "verify": TABLE | {"plan"},
     "bench": TRAINING - {"plan"} | {"attacks", "bench", "compact", "pruning"},
 }
 SCRIPTS = sorted(path.stem for path in imports.SCRIPTS.glob("*.py"))
