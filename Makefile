@@ -51,10 +51,12 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt workflow/Snakefile rules
 
-# The requirements are the complete list, so nothing is left to resolve.
-.venv/ready: requirements.txt
+# The requirements are the complete list, so nothing is left to resolve. The last line puts the
+# command `advprune` into .venv/bin; the code stays where it is.
+.venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:
