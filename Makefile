@@ -26,8 +26,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 docs: .venv/ready
-	$(BIN)/python scripts/catalogue.py --methods config/methods/*.yaml \
-	    --published config/published/leaderboard.csv --out docs/methods.md
+	$(ADVPRUNE) docs
 
 # On a SLURM of its own on this machine, started and stopped by the tests; needs root.
 test-slurm: .venv/ready

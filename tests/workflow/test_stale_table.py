@@ -79,7 +79,6 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
         ("scripts/leaderboard.py", {"leaderboard"}),
         ("scripts/external.py", set()),
-        ("scripts/catalogue.py", set()),
         ("scripts/advprune/cli/verify.py", set()),
         ("scripts/opinions.py", set()),  # off in this run
         ("scripts/corruptions.py", set()),

@@ -41,7 +41,6 @@ FOLDERS = {
     "opinions_table": TABLE,
     "thin_ice": TABLE | {"data", "models", "plan"},
     # run by hand
-    "catalogue": FILES | {"report"},
     "bench": TRAINING - {"plan"} | {"attacks", "bench", "compact", "pruning"},
 }
 SCRIPTS = sorted(path.stem for path in imports.SCRIPTS.glob("*.py"))

@@ -1,0 +1,63 @@
+"""The documents: generated pages are up to date, links lead somewhere, every page is linked."""
+
+import re
+
+import pytest
+
+from advprune.cli import docs
+from advprune.plan.config import known_methods
+from helpers.checkout import ROOT
+
+PAGES = docs.pages(ROOT)
+TEXTS = sorted(
+    path
+    for folder in (ROOT, *(ROOT / name for name in ("config", "docs", ".github")))
+    for path in (folder.glob("*.md") if folder == ROOT else folder.rglob("*.md"))
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", flags=re.M | re.S)
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def links(path):
+    """Targets of a document's links, without those of other hosts."""
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    return [target for target in LINK.findall(text) if not re.match(r"[a-z]+:", target)]
+
+
+def anchors(path):
+    """Anchors of a document's headings, as GitHub makes them."""
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    for title in re.findall(r"^#+ (.*)$", text, flags=re.M):
+        yield re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_a_generated_page_is_up_to_date(path):
+    assert path.exists() and path.read_text(encoding="utf-8") == PAGES[path], "run make docs"
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_links_lead_somewhere(path):
+    for target in links(path):
+        file, _, anchor = target.partition("#")
+        there = (path.parent / file).resolve() if file else path
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("key", known_methods())
+def test_a_methods_page_is_written_by_hand_above_the_marker(key):
+    """The equations, or for a method of one's own at least what its module says."""
+    text = (ROOT / "docs" / "methods" / f"{key}.md").read_text(encoding="utf-8")
+    above = text.split("<!-- Below: made by")[0]
+    assert above.startswith("# ") and len(above.split()) > 10
+
+
+def test_no_page_belongs_to_a_method_that_is_gone():
+    pages = {path.stem for path in (ROOT / "docs" / "methods").glob("*.md")}
+    assert pages == {"README", *known_methods()}
