@@ -1,4 +1,4 @@
-# make demo · digits · verify · test · test-slurm · test-conda · bench · docs · lint · clean
+# make demo · digits · verify · new-method KEY=foo · test · test-slurm · test-conda · bench · docs · lint · clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -8,7 +8,7 @@ ADVPRUNE := PYTHONPATH=scripts $(BIN)/python -m advprune.cli
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits verify test test-slurm test-conda bench docs lint format clean
+.PHONY: demo digits verify new-method test test-slurm test-conda bench docs lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -27,6 +27,10 @@ test: .venv/ready
 
 docs: .venv/ready
 	$(ADVPRUNE) docs
+
+# make new-method KEY=foo
+new-method: .venv/ready
+	$(ADVPRUNE) new-method $(KEY)
 
 # On a SLURM of its own on this machine, started and stopped by the tests; needs root.
 test-slurm: .venv/ready
