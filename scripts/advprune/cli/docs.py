@@ -7,7 +7,7 @@ import click
 from advprune.base.files import write_text
 from advprune.cli import checkout
 from advprune.cli.taught import Taught
-from advprune.report import catalogue, records
+from advprune.report import architecture, catalogue, records
 
 
 @click.command(
@@ -52,4 +52,4 @@ def pages(root: Path) -> dict[Path, str]:
             module = root / "scripts" / "advprune" / "methods" / f"{key}.py"
             above = catalogue.begun(card, module.read_text(encoding="utf-8"))
         found[path] = catalogue.page(card, published, above)
-    return found
+    return found | {root / "docs" / "architecture.md": architecture.render(root)}

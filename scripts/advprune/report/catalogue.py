@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from advprune.base.errors import UserError
 from advprune.report.records import Record
@@ -52,12 +52,12 @@ def load_published(path: str | Path) -> pd.DataFrame:
 def overview(cards: Mapping[str, Record]) -> str:
     """Return the tables of all methods, for the cards by key."""
     stages = [_stage(stage) | {"cards": _members(cards, stage)} for stage in STAGES]
-    return _environment().get_template("methods_overview.md.j2").render(stages=stages)
+    return template("methods_overview.md.j2").render(stages=stages)
 
 
 def page(card: Record, published: pd.DataFrame, above: str) -> str:
     """Return a method's page: what was written by hand, and what follows from its card."""
-    made = _environment().get_template("method.md.j2")
+    made = template("method.md.j2")
     lower = made.render(
         card={"deviations": [], "sources": {}} | card,
         stage=_stage(card["stage"]),
@@ -79,8 +79,9 @@ def begun(card: Record, module: str) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def _environment() -> Environment:
-    return Environment(
+def template(name: str) -> Template:
+    """Template of a Markdown page."""
+    environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # Markdown from this repository's own files
         undefined=StrictUndefined,
@@ -88,6 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    return environment.get_template(name)
 
 
 def _stage(stage: str) -> Record:

@@ -5,20 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from advprune.report.architecture import LAYERS
+
 ROOT = Path(__file__).resolve().parents[3]
 LIBRARY = ROOT / "scripts" / "advprune"
-# folders of one layer do not import each other
-LAYERS = [
-    {"base"},
-    {"data"},
-    {"models"},
-    {"plan"},
-    {"training", "compact", "attacks"},
-    {"pruning"},
-    {"jobs", "evaluation", "methods"},
-    {"report", "bench"},
-    {"cli"},
-]
 LEVEL = {folder: level for level, layer in enumerate(LAYERS) for folder in layer}
 
 
