@@ -5,7 +5,7 @@ parents'. What is gathered or counted from them is gathered and counted again.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def _nets(folder: Path) -> list[Path]:
     return [p for p in found if not any(part.startswith(".") for part in p.parts)]
 
 
-def _problem(check: Any, path: Path, *more: Any) -> str:
+def _problem(check: Callable[..., str], path: Path, *more: Any) -> str:
     """Outcome of a check; what cannot be read is a problem like any other."""
     try:
         return check(path, *more)
