@@ -1,4 +1,5 @@
-# make demo · digits · verify · new-method KEY=foo · test · test-slurm · test-conda · bench · docs · lint · clean
+# make demo · digits · verify · new-method · docs · quick · test · test-slurm · test-conda · bench · lint ·
+#      format · clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -8,7 +9,7 @@ ADVPRUNE := PYTHONPATH=scripts $(BIN)/python -m advprune.cli
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits verify new-method test test-slurm test-conda bench docs lint format clean
+.PHONY: demo digits verify new-method docs quick test test-slurm test-conda bench lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -21,6 +22,10 @@ digits: .venv/ready
 # Every run, or with RUN=results/demo that one.
 verify: .venv/ready
 	$(ADVPRUNE) verify $(RUN)
+
+# The tests that are not slow; CONTRIBUTING.md says how long they take.
+quick: .venv/ready
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -1,5 +1,6 @@
 """`advprune new-method`: a method to begin from, which trains, passes the tests and has a page."""
 
+import json
 import keyword
 import re
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def copies(root: Path, key: str, structures: Sequence[str]) -> dict[Path, str]:
         "name": key,
         "class_name": "".join(part.capitalize() for part in key.split("_")),
         "structures": ", ".join(chosen),
+        "listed": json.dumps(chosen),
         "kinds": ", ".join(sorted(kinds)),
         "year": str(date.today().year),
     }

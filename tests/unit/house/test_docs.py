@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from advprune.cli import docs
-from advprune.plan.config import known_methods
+from advprune.cli import checkout, docs
+from advprune.cli.main import SUBCOMMANDS
 from helpers.checkout import ROOT
 
 PAGES = docs.pages(ROOT)
+METHODS = [path.stem for path in checkout.method_files(ROOT)]
 TEXTS = sorted(
     path
     for folder in (ROOT, *(ROOT / name for name in ("config", "docs", ".github")))
@@ -50,7 +51,7 @@ def test_links_lead_somewhere(path):
             assert anchor in anchors(there), target
 
 
-@pytest.mark.parametrize("key", known_methods())
+@pytest.mark.parametrize("key", METHODS)
 def test_a_methods_page_is_written_by_hand_above_the_marker(key):
     """The equations, or for a method of one's own at least what its module says."""
     text = (ROOT / "docs" / "methods" / f"{key}.md").read_text(encoding="utf-8")
@@ -60,4 +61,24 @@ def test_a_methods_page_is_written_by_hand_above_the_marker(key):
 
 def test_no_page_belongs_to_a_method_that_is_gone():
     pages = {path.stem for path in (ROOT / "docs" / "methods").glob("*.md")}
-    assert pages == {"README", *known_methods()}
+    assert pages == {"README", *METHODS}
+
+
+def test_every_page_is_reachable_from_the_index_of_questions():
+    waiting, reached = [ROOT / "docs" / "README.md"], set()
+    while waiting:
+        page = waiting.pop()
+        if page not in reached and page.suffix == ".md":
+            reached.add(page)
+            waiting += [(page.parent / target.split("#")[0]).resolve() for target in links(page)]
+    assert {path for path in TEXTS if path.is_relative_to(ROOT / "docs")} <= reached
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=name)
+def test_commands_that_are_named_exist(path):
+    text = path.read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.M))
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.M)) <= targets
+    named = re.findall(r"(?:`|^|bin/)advprune ([a-z][a-z-]+)", text, flags=re.M)
+    assert set(named) <= set(SUBCOMMANDS)
