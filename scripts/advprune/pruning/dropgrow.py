@@ -19,7 +19,7 @@ from advprune.training.loop import Loop
 
 
 def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
-    """Layer densities 1 / (F·n + 1) whose weighted mean is `density` (card flyingbird, step 1).
+    """Densities 1 / (F·n + 1) of weighted mean `density` (docs/methods/flyingbird.md, step 1).
 
     The larger a layer, the sparser. F is found by bisection; `density` in (0, 1].
     """
@@ -56,7 +56,7 @@ def split(total: int, shares: dict[str, float], room: Mapping[str, int]) -> dict
     """Distribute `total` over layers in proportion to `shares` (sum 1) within their `room`.
 
     What overflows a layer is spread evenly over those with room left, until nothing overflows
-    (card dnr, step 4). The counts sum to `total`, or to all the room where that is less.
+    (docs/methods/dnr.md, step 6). The counts sum to `total`, or to all the room where that is less.
     """
     total = min(total, sum(room.values()))
     exact = {name: total * share for name, share in shares.items()}

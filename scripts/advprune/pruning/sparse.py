@@ -50,7 +50,7 @@ class _TopK(torch.autograd.Function):
 
 
 class ScoreMask(nn.Module):
-    """Parametrization w ↦ w · top-k(|score|), one score per unit (HYDRA, card section 3)."""
+    """Parametrization w ↦ w · top-k(|score|), by units (docs/methods/hydra.md, step 3)."""
 
     def __init__(self, scores: Tensor, keep: int, structure: str) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ def largest(structure: str, sparsity: float) -> Callable[[dict[str, Tensor]], Ma
 
 
 class Admm(Hook):
-    """ADMM pull of the weights towards their projection (card radmm, section 3, stage B).
+    """ADMM pull of the weights towards their projection (docs/methods/radmm.md, stage B).
 
     `project` maps weights by layer name to masks of the same shapes. Z and U live beside the
     weights and carry no gradient; after each of `cycles` equal parts of the phase but the last

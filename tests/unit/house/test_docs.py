@@ -82,3 +82,14 @@ def test_commands_that_are_named_exist(path):
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.M)) <= targets
     named = re.findall(r"(?:`|^|bin/)advprune ([a-z][a-z-]+)", text, flags=re.M)
     assert set(named) <= set(SUBCOMMANDS)
+
+
+def test_what_code_and_tests_cite_is_in_the_documents():
+    """A page by its path, and after it in quotation marks one of the page's headings."""
+    cited = re.compile(r'(docs/[\w/]+\.md)(?:, "([^"]+)")?')
+    files = [p for kind in ("py", "smk", "yaml") for p in ROOT.glob(f"[!.]*/**/*.{kind}")]
+    found = {match for path in files for match in cited.findall(path.read_text(encoding="utf-8"))}
+    assert ("docs/methods/hydra.md", "What must hold") in found
+    for page, heading in found:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert not heading or re.search(rf"^#+ {re.escape(heading)}", text, flags=re.M), heading

@@ -1,4 +1,4 @@
-"""Method card dnr, section 4."""
+"""docs/methods/dnr.md, "What must hold"."""
 
 import dataclasses
 
@@ -61,7 +61,7 @@ def test_what_overflows_a_layer_is_spread_evenly():
 
 
 class Watch(dnr.Rewiring):
-    """Checks every step of a training against the card."""
+    """Checks every step of a training against docs/methods/dnr.md."""
 
     def __init__(self, *args):
         super().__init__(*args)

@@ -1,4 +1,4 @@
-"""The invariants of the method cards, on a narrow net."""
+"""The invariants of docs/methods/, on a narrow net."""
 
 import copy
 
@@ -58,7 +58,7 @@ def test_lwm_keeps_the_largest_of_every_layer(net, tmp_path):
         assert size[mask].min() >= size[~mask].max()
 
 
-# HYDRA (method card hydra, section 4)
+# HYDRA (docs/methods/hydra.md, "What must hold")
 
 
 def test_hydra_freezes_weights_and_moves_the_mask_away_from_magnitude(net, tmp_path):
@@ -105,7 +105,7 @@ def test_hydra_scores_lower_the_robust_loss_of_the_pruned_net(tmp_path):
     assert found < 0.8 * reference
 
 
-# R-ADMM (method card radmm, section 4)
+# R-ADMM (docs/methods/radmm.md, "What must hold")
 
 
 @pytest.mark.parametrize("structure", ["unstructured", "filters"])
@@ -136,7 +136,7 @@ def test_radmm_masks_are_the_projection_of_its_last_weights(net, tmp_path):
         assert norms[alive].min() >= norms[~alive].max()
 
 
-# Li20 (method card li20, section 4)
+# Li20 (docs/methods/li20.md, "What must hold")
 
 
 def test_li20_rewinds_everything_statistics_included(net, tmp_path):
@@ -176,7 +176,7 @@ def test_li20_silences_the_channels_of_empty_filters(net, tmp_path):
     assert torch.equal(masks["layer1.0.bn1.bias"], alive)
 
 
-# FlyingBird (method card flyingbird, section 4)
+# FlyingBird (docs/methods/flyingbird.md, "What must hold")
 
 
 def test_flyingbird_is_sparse_from_the_first_step_to_the_last(net, tmp_path):
