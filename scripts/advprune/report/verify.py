@@ -40,7 +40,7 @@ def verify(root: Path) -> Iterator[tuple[Path, str]]:
 def _nets(folder: Path) -> list[Path]:
     """Checkpoints of a dataset; hidden ones belong to trainings under way."""
     found = sorted(folder.glob("*/**/*.safetensors"))
-    return [p for p in found if not any(part.startswith(".") for part in p.parts)]
+    return [p for p in found if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
 
 
 def _problem(check: Callable[..., str], path: Path, *more: Any) -> str:

@@ -68,6 +68,15 @@ def test_an_untouched_tree_matches(tree):
     assert len(list(verify(tree))) == 8
 
 
+def test_a_tree_is_looked_at_wherever_it_lies(tree, monkeypatch):
+    """Neither `..` nor a hidden folder above the run hides its checkpoints."""
+    (tree.parent / ".cache").mkdir()
+    hidden = tree.rename(tree.parent / ".cache" / "results")
+    assert len(list(verify(hidden))) == 8
+    monkeypatch.chdir(hidden / "digits")
+    assert len(list(verify(Path("..")))) == 8
+
+
 def replace(root, name):
     (root / name).write_text("something else")
 
