@@ -1,14 +1,17 @@
 """The documents: generated pages are up to date, links lead somewhere, every page is linked."""
 
+import ast
 import re
 
 import pytest
 
 from advprune.cli import checkout, docs
 from advprune.cli.main import SUBCOMMANDS
+from advprune.report import catalogue
 from helpers.checkout import ROOT
 
 PAGES = docs.pages(ROOT)
+LIBRARY = ROOT / "scripts" / "advprune"
 METHODS = [path.stem for path in checkout.method_files(ROOT)]
 TEXTS = sorted(
     path
@@ -36,6 +39,12 @@ def anchors(path):
         yield re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
+def by_hand(key):
+    """The part of a method's page that is written, not made."""
+    text = (ROOT / "docs" / "methods" / f"{key}.md").read_text(encoding="utf-8")
+    return catalogue.written(text, key)
+
+
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_a_generated_page_is_up_to_date(path):
     assert path.exists() and path.read_text(encoding="utf-8") == PAGES[path], "run make docs"
@@ -54,9 +63,7 @@ def test_links_lead_somewhere(path):
 @pytest.mark.parametrize("key", METHODS)
 def test_a_methods_page_is_written_by_hand_above_the_marker(key):
     """The equations, or for a method of one's own at least what its module says."""
-    text = (ROOT / "docs" / "methods" / f"{key}.md").read_text(encoding="utf-8")
-    above = text.split("<!-- Below: made by")[0]
-    assert above.startswith("# ") and len(above.split()) > 10
+    assert by_hand(key).startswith("# ") and len(by_hand(key).split()) > 10
 
 
 def test_no_page_belongs_to_a_method_that_is_gone():
@@ -93,3 +100,23 @@ def test_what_code_and_tests_cite_is_in_the_documents():
     for page, heading in found:
         text = (ROOT / page).read_text(encoding="utf-8")
         assert not heading or re.search(rf"^#+ {re.escape(heading)}", text, flags=re.M), heading
+
+
+def defined(path):
+    """Names that a module defines, those inside its classes too."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    assigned = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return assigned | {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+
+
+@pytest.mark.parametrize("key", METHODS)
+def test_code_that_a_methods_page_names_exists(key):
+    """`masks.rank`, or `rank` in `pruning/masks.py`."""
+    text = by_hand(key)
+    modules = {path.stem: path for path in LIBRARY.glob("*/*.py") if path.parent.name != "cli"}
+    for module, attribute in re.findall(r"`(\w+)\.(\w+)`", text):
+        if module in modules and attribute != "py":
+            assert attribute in defined(modules[module]), f"{module}.{attribute}"
+    for attribute, place in re.findall(r"`(\w+)` in\s`(\w+/\w+\.py)`", text):
+        if (LIBRARY / place).parent.is_dir():
+            assert attribute in defined(LIBRARY / place), f"{attribute} in {place}"
