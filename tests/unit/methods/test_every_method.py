@@ -80,6 +80,7 @@ def test_hydra_starts_from_the_magnitude_mask(net, tmp_path):
     assert all(torch.equal(masks[n], magnitude[n]) for n in magnitude)
 
 
+@pytest.mark.slow
 def test_hydra_scores_lower_the_robust_loss_of_the_pruned_net(tmp_path):
     """On a net that was trained first, learned masks beat the magnitude masks they start from."""
     net = build(SMALL, torch.Generator().manual_seed(1))
