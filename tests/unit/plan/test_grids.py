@@ -1,5 +1,6 @@
 """The shipped grids hold what they say they hold."""
 
+import functools
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from advprune.plan.protocol import STRUCTURED, Protocol
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@functools.cache
 def grid(name):
     config = load_config(yaml.safe_load((ROOT / "config" / name).read_text()))
     return Protocol(config).models
