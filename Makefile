@@ -68,4 +68,4 @@ format: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache logs
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache .mypy_cache logs
