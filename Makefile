@@ -1,27 +1,31 @@
-# make demo · digits · verify · test · test-cpus · test-slurm · test-conda · bench · docs · lint · clean
+# make demo · digits · verify · new-method · docs · quick · test · test-cpus · test-slurm · test-conda · bench · lint ·
+#      format · clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
+# The command of this checkout, even where .venv is a link that several share.
+ADVPRUNE := PYTHONPATH=scripts $(BIN)/python -m advprune.cli
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo digits verify test test-cpus test-slurm test-conda bench docs lint format clean
+.PHONY: demo digits verify new-method docs quick test test-cpus test-slurm test-conda bench lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
-	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
-	    --evaluations results/demo/*/*/evaluations.json
+	@$(ADVPRUNE) leaderboard results/demo
 
 digits: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/digits.yaml
-	@$(BIN)/python scripts/leaderboard.py --print --methods config/methods/*.yaml \
-	    --evaluations results/digits/*/*/evaluations.json
+	@$(ADVPRUNE) leaderboard results/digits
 
-# Hash results again and compare with their cards: make verify, or make verify RUN=results/demo
-RUN ?= $(filter-out results/reference results/downloads,$(wildcard results/*))
+# Every run, or with RUN=results/demo that one.
 verify: .venv/ready
-	$(BIN)/python scripts/verify.py $(RUN)
+	$(ADVPRUNE) verify $(RUN)
+
+# The tests that are not slow; CONTRIBUTING.md says how long they take.
+quick: .venv/ready
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -31,8 +35,11 @@ test-cpus: .venv/ready
 	$(BIN)/python tests/helpers/cpus.py $(CPUS)
 
 docs: .venv/ready
-	$(BIN)/python scripts/catalogue.py --methods config/methods/*.yaml \
-	    --published config/published/leaderboard.csv --out docs/methods.md
+	$(ADVPRUNE) docs
+
+# make new-method KEY=foo
+new-method: .venv/ready
+	$(ADVPRUNE) new-method $(KEY)
 
 # On a SLURM of its own on this machine, started and stopped by the tests; needs root.
 test-slurm: .venv/ready
@@ -56,11 +63,13 @@ format: .venv/ready
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt workflow/Snakefile rules
 
-# The requirements are the complete list, so nothing is left to resolve.
-.venv/ready: requirements.txt
+# The requirements are the complete list, so nothing is left to resolve. The last line puts the
+# command `advprune` into .venv/bin; the code stays where it is.
+.venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache logs
+	rm -rf .venv .snakemake .pytest_cache .ruff_cache .mypy_cache logs

@@ -1,10 +1,7 @@
 """Write the leaderboard of many evaluated models: CSV, HTML page and LaTeX tables."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
 
 from advprune.base.record import from_json
 from advprune.jobs import cli
@@ -13,7 +10,7 @@ from advprune.report import costs, page, records, tables
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write every output that was asked for, and print the table with `--print`."""
+    """Write every output that was asked for."""
     parser = cli.parser(__doc__)
     parser.add_argument("--evaluations", nargs="+", type=Path, required=True, metavar="JSON")
     parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
@@ -24,7 +21,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--html", type=Path)
     parser.add_argument("--tex", type=Path)
-    parser.add_argument("--print", action="store_true", help="print the table to the terminal")
     args = parser.parse_args(argv)
     cli.open_log(args.log)
     spec = from_json(PageSpec, args.spec)
@@ -39,10 +35,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.html:
         found = costs.load(args.costs) if args.costs else None
         page.write(args.html, evaluations, cards, args.curves, spec.preset, args.thin_ice, found)
-    if args.print:
-        # a log file has no width of its own, and the default would fold the table
-        width = None if sys.stdout.isatty() else 110
-        Console(width=width).print(tables.console(frame))
 
 
 if __name__ == "__main__":

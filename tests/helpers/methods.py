@@ -11,8 +11,13 @@ from advprune.training.objective import make
 from helpers.small import SMALL
 from helpers.training import THREAT, trainer
 
-# searches that take minutes as published
-SHORT = {"heracles": {"warmup": 2, "episodes": 3, "updates": 1, "hidden": 16}}
+# settings that take long as published
+SHORT = {
+    "heracles": {"warmup": 2, "episodes": 3, "updates": 1, "hidden": 16},
+    "obd": {"batches": 5},
+    "rfp": {"steps": 50, "batches": 5},
+    "taylor": {"batches": 5},
+}
 
 
 def task_for(key, folder, structure="unstructured", sparsity=0.8, **params):

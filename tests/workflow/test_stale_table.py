@@ -78,8 +78,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
         ("scripts/leaderboard.py", {"leaderboard"}),
         ("scripts/external.py", set()),
-        ("scripts/catalogue.py", set()),
-        ("scripts/verify.py", set()),
+        ("scripts/advprune/cli/verify.py", set()),
         ("scripts/other_attacks.py", set()),  # off in this run
         ("scripts/corruptions.py", set()),
         # one module of each kind

@@ -135,7 +135,9 @@ class _Emitter:
         if isinstance(layer, layers.Matrix):
             self.flat.add(self.number[node])
 
-    def _append(self, layer: nn.Module, node: fx.Node, source: int, other: int | None = None):
+    def _append(
+        self, layer: nn.Module, node: fx.Node, source: int, other: int | None = None
+    ) -> None:
         self.number[node] = len(self.out) + 1
         self.out.append(layers.Step(layer, source, other, self.number[node]))
 

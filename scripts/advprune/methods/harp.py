@@ -68,7 +68,9 @@ class HingeBudget(Hook):
 
     state = ("gamma", "met")
 
-    def __init__(self, layers: dict[str, RatedMask], structure: str, kept: float, step: float):
+    def __init__(
+        self, layers: dict[str, RatedMask], structure: str, kept: float, step: float
+    ) -> None:
         self.layers, self.kept, self.step = layers, kept, step
         groups = {name: rate_group(name, structure) for name in layers}
         self.followers = {name: group for name, group in groups.items() if group != name}

@@ -65,7 +65,24 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
                     raise UserError(f"config: grid.{i}: '{name}' is not described under {kind}")
     _check_images(config)
     check_config(config)
+    config["grid"] = [_spelled_out(block) for block in config["grid"]]
     return config
+
+
+def _spelled_out(block: dict[str, Any]) -> dict[str, Any]:
+    """A block of the grid with the keys that `methods: all` stands for, in their order.
+
+    These are all methods with a structure for which the block has sparsities. Everything else about
+    their YAMLs is checked when they are loaded.
+    """
+    if block["methods"] != "all":
+        return block
+    wanted = {"none"}
+    wanted |= {"unstructured"} if block.get("unstructured") else set()
+    wanted |= {"filters", "channels", "kernels"} if block.get("structured") else set()
+    files = sorted((ROOT / "config" / "methods").glob("*.yaml"))
+    has = {path.stem: (read_yaml(path) or {}).get("structures", wanted) for path in files}
+    return block | {"methods": [key for key, structures in has.items() if wanted & set(structures)]}
 
 
 def _check_images(config: dict[str, Any]) -> None:

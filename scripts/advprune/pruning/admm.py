@@ -34,7 +34,7 @@ def largest(structure: str, sparsity: float) -> Support:
 
 
 class Admm(Hook):
-    """ADMM pull of the weights towards their projection (card radmm, section 3, stage B).
+    """ADMM pull of the weights towards their projection (docs/methods/radmm.md, stage B).
 
     `project` maps weights by layer name to masks of the same shapes. Z and U live beside the
     weights and carry no gradient; after each of `cycles` equal parts of the phase but the last

@@ -20,7 +20,7 @@ from advprune.training.loop import Loop
 
 
 def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
-    """Layer densities 1 / (F·n + 1) whose weighted mean is `density` (card flyingbird, step 1).
+    """Densities 1 / (F·n + 1) of weighted mean `density` (docs/methods/flyingbird.md, step 1).
 
     The larger a layer, the sparser. F is found by bisection; `density` in (0, 1].
     """

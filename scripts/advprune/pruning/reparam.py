@@ -29,7 +29,7 @@ def kaiming_uniform(shape: torch.Size, rng: torch.Generator) -> Tensor:
 
 @torch.no_grad()
 def signed_constants(net: nn.Module) -> None:
-    """Replace the weights of every layer by their signs times √(2 / fan_in) (card rst, step 1)."""
+    """Replace every layer's weights by their signs times √(2 / fan_in) (docs/methods/rst.md)."""
     for layer in mk.prunable(net, "unstructured").values():
         constant = math.sqrt(2 / layer.weight[0].numel())
         layer.weight.copy_(torch.where(layer.weight < 0, -constant, constant))
@@ -44,7 +44,7 @@ class Reparam(nn.Module, ABC):
 
 
 class Product(Reparam):
-    """w = W · A · mask by elements; the layer's own parameter is W (card twinrep, Twin-Rep)."""
+    """w = W · A · mask by elements; the layer's own parameter is W (docs/methods/twinrep.md)."""
 
     def __init__(self, factor: Tensor) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class _Open(torch.autograd.Function):
 
 
 class Gate(Reparam):
-    """w = W · round(0.5 tanh(M) + 0.5), one trainable M per unit (card intrain, steps 1 and 2).
+    """w = W · round(0.5 tanh(M) + 0.5), one M per unit (docs/methods/intrain.md, steps 1 and 2).
 
     Units whose `start` is positive start open. The largest M of a layer counts as open whatever it
     is.

@@ -26,7 +26,7 @@ class _TopK(torch.autograd.Function):
 
 
 class ScoreMask(nn.Module):
-    """Parametrization w ↦ w · top-k(|score|), one score per unit (HYDRA, card section 3)."""
+    """Parametrization w ↦ w · top-k(|score|), by units (docs/methods/hydra.md, step 3)."""
 
     def __init__(self, scores: Tensor, keep: int, structure: str) -> None:
         super().__init__()

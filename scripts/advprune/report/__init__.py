@@ -1,1 +1,1 @@
-"""Tables, figures and pages made from evaluation records."""
+"""Tables, figures and pages made from evaluation records; the generated documents."""

@@ -1,28 +1,37 @@
-"""The catalogue of methods: a Markdown page made from the methods' YAML files.
+"""The catalogue of methods: one Markdown page per method, and an overview.
 
-It holds the survey's taxonomy with what this repository makes of each method, and the numbers
-published for the authors' own checkpoints, so that both can be read beside our leaderboards.
+A page's upper part, the equations, is written by hand. Its lower part is made from the method's
+YAML and from the numbers published for the authors' own checkpoints, and so is the overview, the
+survey's taxonomy with what this repository makes of each method.
 """
 
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from advprune.base.errors import UserError
 from advprune.report.records import Record
 
-# stage: title and the taxonomy's steps of that stage
+# stage: title, when it prunes, and the taxonomy's steps of that stage
 STAGES = {
-    "after": ("Pruning after training", ["pretraining", "finetuning"]),
-    "before": ("Pruning before training", ["pruning_step", "training_step"]),
-    "during": ("Pruning during training", ["training_step"]),
-    "baseline": ("References and classical criteria", ["pretraining", "finetuning"]),
+    "after": ("Pruning after training", "after training", ["pretraining", "finetuning"]),
+    "before": ("Pruning before training", "before training", ["pruning_step", "training_step"]),
+    "during": ("Pruning during training", "during training", ["training_step"]),
+    "baseline": (
+        "References and classical criteria",
+        "for comparison",
+        ["pretraining", "finetuning"],
+    ),
 }
 TAXONOMY = ["schedule", "structure", "locality", "criterion"]
 SETTING = ["dataset", "arch", "structure"]
 PUBLISHED = ["method", *SETTING, "sparsity_percent", "clean_accuracy", "autoattack_accuracy"]
+MARKER = "<!-- Below: made by `advprune docs` from config/methods/{key}.yaml. -->\n"
 
 
 def load_published(path: str | Path) -> pd.DataFrame:
@@ -40,8 +49,38 @@ def load_published(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def render(cards: Mapping[str, Record], published: pd.DataFrame) -> str:
-    """Return the page for the methods' cards by key."""
+def overview(cards: Mapping[str, Record]) -> str:
+    """Return the tables of all methods, for the cards by key."""
+    stages = [_stage(stage) | {"cards": _members(cards, stage)} for stage in STAGES]
+    return template("methods_overview.md.j2").render(stages=stages)
+
+
+def page(card: Record, published: pd.DataFrame, above: str) -> str:
+    """Return a method's page: what was written by hand, and what follows from its card."""
+    made = template("method.md.j2")
+    lower = made.render(
+        card={"deviations": [], "sources": {}} | card,
+        stage=_stage(card["stage"]),
+        settings=list(_settings(card)),
+        published=_numbers(published, card["key"]),
+    )
+    return above.rstrip("\n") + "\n\n" + MARKER.format(key=card["key"]) + lower
+
+
+def written(text: str, key: str) -> str:
+    """Part of a page above the marker; all of a page that has none."""
+    return text.split(MARKER.format(key=key))[0]
+
+
+def begun(card: Record, module: str) -> str:
+    """Return the upper part of a new page, from the docstring of the method's module."""
+    summary, _, box = (ast.get_docstring(ast.parse(module)) or "").partition("\n\n")
+    parts = [f"# {card['name']}", summary, f"```text\n{box.rstrip()}\n```" if box else ""]
+    return "\n\n".join(filter(None, parts))
+
+
+def template(name: str) -> Template:
+    """Template of a Markdown page."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=False,  # Markdown from this repository's own files
@@ -50,24 +89,38 @@ def render(cards: Mapping[str, Record], published: pd.DataFrame) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    stages = [
-        {"title": title, "fields": [*steps, *TAXONOMY], "cards": _members(cards, stage)}
-        for stage, (title, steps) in STAGES.items()
-    ]
-    given = published.dropna(subset=["clean_accuracy", "autoattack_accuracy"])
-    numbers = {method: _numbers(rows) for method, rows in given.groupby("method")}
-    return environment.get_template("catalogue.md.j2").render(stages=stages, published=numbers)
+    return environment.get_template(name)
+
+
+def _stage(stage: str) -> Record:
+    title, prunes, steps = STAGES[stage]
+    return {"title": title, "prunes": prunes, "fields": [*steps, *TAXONOMY]}
 
 
 def _members(cards: Mapping[str, Record], stage: str) -> list[Record]:
     """Cards of one stage, the oldest first."""
-    optional = {"deviations": [], "sources": {}}
-    members = [optional | card for card in cards.values() if card["stage"] == stage]
+    members = [card for card in cards.values() if card["stage"] == stage]
     return sorted(members, key=lambda card: (card["citation"]["year"], card["name"]))
 
 
-def _numbers(rows: pd.DataFrame) -> Record:
-    """Published numbers of one method as a table with one column per sparsity."""
+def _settings(card: Record) -> Iterator[tuple[str, str]]:
+    """Every objective, recipe and parameter as (dotted name, one line of YAML)."""
+    for kind in ("objectives", "recipes", "params"):
+        for name, value in card[kind].items():
+            yield f"{kind}.{name}", _flow(value)
+
+
+def _flow(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...").strip("{}")
+
+
+def _numbers(published: pd.DataFrame, method: str) -> Record | None:
+    """Published numbers of one method as a table with one column per sparsity, if there are any."""
+    given = published.dropna(subset=["clean_accuracy", "autoattack_accuracy"])
+    rows = given[given["method"] == method]
+    if rows.empty:
+        return None
     sparsities = sorted(rows["sparsity_percent"].unique())
     table = []
     for setting, members in rows.groupby(SETTING):

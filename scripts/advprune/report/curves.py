@@ -103,7 +103,9 @@ def draw(axes: Axes, curves: Sequence[Line], record: Record, look: Mapping[str, 
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 8] if scale > 1 else [1, 2, 5]))
 
 
-def rank(axes: Axes, curves: Sequence[Line], cards: Mapping, look: Mapping[str, Style]) -> None:
+def rank(
+    axes: Axes, curves: Sequence[Line], cards: Mapping[str, Record], look: Mapping[str, Style]
+) -> None:
     """Draw accuracy at eps with its band as a ranking, which is the legend of the curves too."""
     for place, line in enumerate(curves):
         style, value = look[line.method], line.value(line.mean)

@@ -124,7 +124,7 @@ def _row(row: Record, card: Record, level: set[tuple[Group, str]], costs: Costs)
 
 def _runs(table: Sequence[Record]) -> list[Record]:
     """List what was run: one entry per dataset and threat, with its architectures and seeds."""
-    runs: dict[tuple, Record] = {}
+    runs: dict[tuple[Any, ...], Record] = {}
     for row in table:
         threat = tuple(row[key] for key in ("dataset", "norm", "eps_text", "images"))
         run = runs.setdefault(

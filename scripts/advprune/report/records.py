@@ -18,6 +18,7 @@ from advprune.base.files import read_json
 
 Record = dict[str, Any]
 Group = tuple[str, str, str, float]
+Identity = tuple[Any, ...]  # the values of IDENTITY
 
 STRUCTURES = ("none", *structures.STRUCTURES)
 ACCURACIES = {
@@ -34,7 +35,7 @@ def load(paths: Iterable[str | Path]) -> list[Record]:
 
     None at all, an unfit one, or one model twice is a UserError.
     """
-    evaluations: dict[tuple, Record] = {}
+    evaluations: dict[Identity, Record] = {}
     for path in paths:
         content = read_json(path)
         for evaluation in content if isinstance(content, list) else [content]:
@@ -45,7 +46,7 @@ def load(paths: Iterable[str | Path]) -> list[Record]:
     return nonempty(list(evaluations.values()))
 
 
-def _identity(path: str | Path, evaluation: Record) -> tuple:
+def _identity(path: str | Path, evaluation: Record) -> Identity:
     try:
         identity = tuple(evaluation["model"][key] for key in IDENTITY)
         evaluation["status"]
@@ -112,9 +113,9 @@ def groups(rows: Sequence[Record]) -> dict[Group, list[Record]]:
         if row["structure"] != "none" or setting not in pruned_settings:
             found.setdefault(group_of(row), []).append(row)
     dense = sorted((r for r in rows if r["structure"] == "none"), key=lambda r: r["method"])
-    for (*setting, structure, _), members in found.items():
+    for (dataset, arch, structure, _), members in found.items():
         if structure != "none":
-            members[:0] = [d for d in dense if [d["dataset"], d["arch"]] == setting]
+            members[:0] = [d for d in dense if (d["dataset"], d["arch"]) == (dataset, arch)]
     return found
 
 
@@ -123,7 +124,7 @@ def group_of(row: Record) -> Group:
     return row["dataset"], row["arch"], row["structure"], row["sparsity"]
 
 
-def _group_order(group: Group) -> tuple:
+def _group_order(group: Group) -> tuple[str, str, int, float]:
     dataset, arch, structure, sparsity = group
     return dataset, arch, STRUCTURES.index(structure), sparsity
 
@@ -147,15 +148,15 @@ def group_title(group: Group) -> str:
     return "dense" if structure == "none" else f"{structure}, {100 * sparsity:g} % removed"
 
 
-def describe(identity: Iterable) -> str:
+def describe(identity: Iterable[Any]) -> str:
     """Name a model by the values of `IDENTITY`, as messages and notes need it."""
     method, dataset, arch, structure, sparsity, seed = identity
     group = group_title((dataset, arch, structure, sparsity))
     return f"{method}, {dataset}, {arch}, {group}, seed {seed}"
 
 
-def nonempty(evaluations: Sequence[Record]) -> Sequence[Record]:
+def nonempty(evaluations: Sequence[Record]) -> list[Record]:
     """Return the evaluations; none at all is a UserError."""
     if not evaluations:
         raise UserError("no evaluations to report: give at least one evaluation.json")
-    return evaluations
+    return list(evaluations)

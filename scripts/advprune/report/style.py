@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 # Wong 2011 (Okabe-Ito) without black and yellow, plus indigo and wine of Tol's muted scheme
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1.0)), (0, (5, 1.2, 1.2, 1.2)))
 MARKERS = ("o", "s", "^", "D")
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib, so figures look the same everywhere
     "font.size": 7,
     "axes.titlesize": 7.5,
@@ -31,7 +32,7 @@ class Style:
     """How a method is drawn, everywhere."""
 
     colour: str
-    dash: str | tuple
+    dash: str | tuple[float, tuple[float, ...]]
     marker: str
 
 

@@ -25,6 +25,7 @@ from advprune.report.style import COLOURS, SETTINGS
 LOST, GAINED, SAME = COLOURS[1], COLOURS[0], "#a8a8a8"
 COLUMNS = 5
 BINS = 8
+EPSILONS = ("0", "ε", "2ε")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +139,12 @@ def _scatter(axes: Axes, pairs: Sequence[Pair]) -> None:
     axes.plot([0, limit], [0, limit], color="#8c8c8c", lw=0.5, zorder=1)
     axes.axvline(eps, color="#8c8c8c", lw=0.7, zorder=1)
     axes.axhline(eps, color="#8c8c8c", lw=0.7, zorder=1)
-    corner = {"transform": axes.transAxes, "fontsize": 6}
+    corner: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 6}
     axes.text(1, 1.03, f"lost {_share(lost)}", color=LOST, ha="right", **corner)
     axes.text(0, 1.03, f"gained {_share(gained)}", color=GAINED, **corner)
     axes.set(xlim=(0, limit), ylim=(0, limit), aspect="equal")
-    axes.set_xticks([0, eps, limit], [0, "ε", "2ε"])
-    axes.set_yticks([0, eps, limit], [0, "ε", "2ε"])
+    axes.set_xticks([0, eps, limit], EPSILONS)
+    axes.set_yticks([0, eps, limit], EPSILONS)
     axes.grid(visible=False)
 
 
@@ -156,12 +157,12 @@ def _by_distance(axes: Axes, pairs: Sequence[Pair]) -> None:
     x = [min(np.median(before[part]), 2 * pairs[0].eps) for part in parts]
     bounds = [wilson(int(lost[part].sum()), len(part)) for part in parts]
     middle = [100 * lost[part].mean() for part in parts]
-    low, high = (100 * np.array(side) for side in zip(*bounds, strict=True)) if parts else ([], [])
-    axes.fill_between(x, low, high, color=LOST, alpha=0.18, lw=0)
+    band = 100 * np.array(bounds).reshape(-1, 2)
+    axes.fill_between(x, band[:, 0], band[:, 1], color=LOST, alpha=0.18, lw=0)
     axes.plot(x, middle, color=LOST, marker="o", ms=2.5, lw=1)
     eps = pairs[0].eps
     axes.set(xlim=(0, 2 * eps), ylim=(0, 100))
-    axes.set_xticks([0, eps, 2 * eps], [0, "ε", "2ε"])
+    axes.set_xticks([0, eps, 2 * eps], EPSILONS)
     axes.set_box_aspect(1)
     axes.set_title("All: lost (%)", pad=11)
 

@@ -5,7 +5,7 @@ parents'. What is gathered or counted from them is gathered and counted again.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,10 @@ def verify(root: Path) -> Iterator[tuple[Path, str]]:
 def _nets(folder: Path) -> list[Path]:
     """Checkpoints of a dataset; hidden ones belong to trainings under way."""
     found = sorted(folder.glob("*/**/*.safetensors"))
-    return [p for p in found if not any(part.startswith(".") for part in p.parts)]
+    return [p for p in found if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
 
 
-def _problem(check: Any, path: Path, *more: Any) -> str:
+def _problem(check: Callable[..., str], path: Path, *more: Any) -> str:
     """Outcome of a check; what cannot be read is a problem like any other."""
     try:
         return check(path, *more)

@@ -1,4 +1,4 @@
-"""Mixed noise: every image of a batch gets one of several perturbations (card luo23, 3.1).
+"""Mixed noise: every image of a batch gets one of several perturbations (docs/methods/luo23.md).
 
 Besides FGSM and PGD: the momentum iterative method, an l2 attack, and a small net that learns to
 perturb. All stay in [0,1] and within the threat's radius; the l2 attack within its own.

@@ -28,6 +28,7 @@ def verdicts(case):
     return autoattack(*case, eps=EPS, seed=3, batch_size=7)
 
 
+@pytest.mark.slow
 def test_verdicts_are_those_of_the_original(case, verdicts):
     net, x, y = case
     with torch.random.fork_rng():

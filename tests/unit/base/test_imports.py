@@ -1,5 +1,7 @@
 """The static import closure that makes staleness exact must be what Python really imports."""
 
+import functools
+import json
 import subprocess
 import sys
 
@@ -11,22 +13,41 @@ from advprune.models.names import known_nets
 from helpers.checkout import shipped_methods
 
 SCRIPTS = sorted(p.stem for p in imports.SCRIPTS.glob("*.py"))
+HYDRA = "prune advprune.methods.hydra"
+# what every script imports is found by one process, in one worker
+pytestmark = pytest.mark.xdist_group("imports")
+# Other libraries are imported once, ours by a fresh copy of the process for every case.
+LISTING = """
+import importlib, json, os, sys
+import matplotlib.figure, optuna, pandas, rich.table, scipy.stats, sklearn.datasets, torchvision
+sys.path.insert(0, sys.argv[1])
+for case in sys.argv[2:]:
+    if os.fork():
+        os.wait()
+        continue
+    try:
+        for name in case.split():
+            importlib.import_module(name)
+        ours = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "advprune"]
+        print(json.dumps([case, ours]), flush=True)
+    finally:
+        os._exit(0)
+"""
+
+
+@functools.cache
+def listing():
+    """Case, the modules imported → library files that are loaded then."""
+    cases = [*SCRIPTS]
+    command = [sys.executable, "-c", LISTING, imports.SCRIPTS, *cases, HYDRA]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {case: set(files) for case, files in map(json.loads, done.stdout.splitlines())}
 
 
 def really_imported(script, *methods):
     """Library files in sys.modules after importing a script (and methods), in a fresh process."""
-    lines = [
-        "import importlib, sys",
-        f"sys.path.insert(0, {str(imports.SCRIPTS)!r})",
-        f"importlib.import_module({script!r})",
-        *(f"importlib.import_module('advprune.methods.{key}')" for key in methods),
-        "for name, module in sorted(sys.modules.items()):",
-        "    if name.split('.')[0] == 'advprune': print(module.__file__)",
-    ]
-    out = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
-    )
-    return set(out.stdout.split())
+    modules = [script, *(f"advprune.methods.{key}" for key in methods)]
+    return listing()[" ".join(modules)]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from advprune.bench.full_size import FullSize, measure
@@ -28,6 +29,7 @@ def test_the_sides_run_in_turn_and_the_ratio_is_of_medians():
     assert sorted(figures["seconds"]["plain"])[1] == figures["median"]["plain"]
 
 
+@pytest.mark.slow
 def test_every_pair_compares_answers():
     size = Size(width=2, train=130, attacked=4, share=0.01, steps=3, epoch=64, repeats=1)
     bench = Bench(size, CPU)
@@ -67,6 +69,7 @@ def test_the_profile_counts_what_the_net_computes():
     assert 0 < backward < whole and 0 < forward < whole and forward + backward < whole
 
 
+@pytest.mark.slow
 def test_the_profile_reports_every_net():
     lines = list(report(width=2, size=8, batches=(1, 2)))
     assert sum("seconds of AutoAttack" in line for line in lines) == 3

@@ -4,21 +4,11 @@ import ast
 
 import pytest
 
+from advprune.report.architecture import LAYERS
 from helpers.checkout import ROOT, tracked
 
 LIBRARY = ROOT / "scripts" / "advprune"
 FILES = [path for path in tracked("scripts/advprune") if path.suffix == ".py"]
-# folders of one layer do not import each other
-LAYERS = [
-    {"base"},
-    {"data"},
-    {"models"},
-    {"plan"},
-    {"training", "compact", "attacks"},
-    {"pruning"},
-    {"jobs", "evaluation", "methods"},
-    {"report", "bench"},
-]
 LEVEL = {folder: level for level, layer in enumerate(LAYERS) for folder in layer}
 
 

@@ -40,8 +40,6 @@ FOLDERS = {
     "leaderboard": TABLE | {"plan"},
     "thin_ice": TABLE | {"plan"},
     # run by hand
-    "catalogue": FILES | {"report"},
-    "verify": TABLE | {"plan"},
     "bench": TRAINING | {"attacks", "bench", "compact", "pruning"},
 }
 SCRIPTS = sorted(path.stem for path in imports.SCRIPTS.glob("*.py"))

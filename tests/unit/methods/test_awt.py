@@ -1,4 +1,4 @@
-"""Invariants of method card awt, section 4."""
+"""docs/methods/awt.md, "What must hold"."""
 
 import copy
 import dataclasses

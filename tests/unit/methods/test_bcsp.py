@@ -1,4 +1,4 @@
-"""Method card bcsp, section 4."""
+"""docs/methods/bcsp.md, "What must hold"."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ NAMED = {
 @pytest.mark.parametrize(
     ("arch", "density", "expected"),
     [
-        # method card bcsp, section 4
+        # docs/methods/bcsp.md, "What must hold"
         ("resnet18", 0.1, 584_090),
         ("resnet18", 0.01, 88_640),
         ("vgg16", 0.1, 820_945),
@@ -26,7 +26,7 @@ NAMED = {
         ("vgg16", 0.005, 106_523),
     ],
 )
-def test_initial_counts_of_the_card(arch, density, expected, tmp_path):
+def test_initial_counts_of_the_page(arch, density, expected, tmp_path):
     assert task_for("bcsp", tmp_path).params["init_density"] == NAMED
     net = build(NetSpec(arch, 64, 10, 3, 32, (0.5,) * 3, (0.2,) * 3))
     assert sum(bcsp.initial_counts(net, NAMED, density).values()) == expected

@@ -1,4 +1,4 @@
-"""Method card bnap, section 4."""
+"""docs/methods/bnap.md, "What must hold"."""
 
 import copy
 from dataclasses import replace

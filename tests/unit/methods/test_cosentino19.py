@@ -1,4 +1,4 @@
-"""Invariants of method card cosentino19, section 4; those of the routine are in test_tickets."""
+"""Invariants of docs/methods/cosentino19.md; those of the routine are in test_tickets."""
 
 import copy
 import dataclasses

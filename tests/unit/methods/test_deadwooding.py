@@ -1,4 +1,4 @@
-"""Method card deadwooding, section 4."""
+"""docs/methods/deadwooding.md, "What must hold"."""
 
 import copy
 import statistics

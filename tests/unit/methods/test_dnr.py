@@ -1,4 +1,4 @@
-"""Method card dnr, section 4."""
+"""docs/methods/dnr.md, "What must hold"."""
 
 import dataclasses
 
@@ -40,7 +40,7 @@ def test_the_first_mask_is_uniform_over_the_net_and_exact(net, tmp_path, structu
 
 
 class Watch(dnr.Rewiring):
-    """Checks every step of a training against the card."""
+    """Checks every step of a training against docs/methods/dnr.md."""
 
     def __init__(self, *args):
         super().__init__(*args)

@@ -1,4 +1,4 @@
-"""The invariants of the method cards, on a narrow net."""
+"""The invariants of docs/methods/, on a narrow net."""
 
 import copy
 
@@ -59,7 +59,7 @@ def test_lwm_keeps_the_largest_of_every_layer(net, tmp_path):
         assert size[mask].min() >= size[~mask].max()
 
 
-# HYDRA (method card hydra, section 4)
+# HYDRA (docs/methods/hydra.md, "What must hold")
 
 
 def test_hydra_freezes_weights_and_moves_the_mask_away_from_magnitude(net, tmp_path):
@@ -81,6 +81,7 @@ def test_hydra_starts_from_the_magnitude_mask(net, tmp_path):
     assert all(torch.equal(masks[n], magnitude[n]) for n in magnitude)
 
 
+@pytest.mark.slow
 def test_hydra_scores_lower_the_robust_loss_of_the_pruned_net(tmp_path):
     """On a net that was trained first, learned masks beat the magnitude masks they start from."""
     net = build(SMALL, torch.Generator().manual_seed(1))
@@ -106,7 +107,7 @@ def test_hydra_scores_lower_the_robust_loss_of_the_pruned_net(tmp_path):
     assert found < 0.8 * reference
 
 
-# R-ADMM (method card radmm, section 4)
+# R-ADMM (docs/methods/radmm.md, "What must hold")
 
 
 @pytest.mark.parametrize("structure", ["unstructured", "filters"])
@@ -137,7 +138,7 @@ def test_radmm_masks_are_the_projection_of_its_last_weights(net, tmp_path):
         assert norms[alive].min() >= norms[~alive].max()
 
 
-# Li20 (method card li20, section 4)
+# Li20 (docs/methods/li20.md, "What must hold")
 
 
 def test_li20_rewinds_everything_statistics_included(net, tmp_path):
@@ -177,7 +178,7 @@ def test_li20_silences_the_channels_of_empty_filters(net, tmp_path):
     assert torch.equal(masks["layer1.0.bn1.bias"], alive)
 
 
-# FlyingBird (method card flyingbird, section 4)
+# FlyingBird (docs/methods/flyingbird.md, "What must hold")
 
 
 def test_flyingbird_is_sparse_from_the_first_step_to_the_last(net, tmp_path):

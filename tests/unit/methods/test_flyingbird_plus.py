@@ -1,4 +1,4 @@
-"""Method card flyingbird, section 4: the votes of FlyingBird+."""
+"""docs/methods/flyingbird_plus.md, "What must hold"."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Method card fre, section 4; the derivative of the filter's group is tested with saliency."""
+"""docs/methods/fre.md, "What must hold"; the derivative of the group is tested with saliency."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Method card fsrp, section 4."""
+"""docs/methods/fsrp.md, "What must hold"."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Invariants of the method card harp, section 4."""
+"""docs/methods/harp.md, "What must hold"."""
 
 import copy
 import dataclasses
@@ -30,7 +30,7 @@ def rated(n=100, start=0.1, lowest=0.01, structure="unstructured"):
 
 
 @pytest.mark.parametrize(("kept", "logit"), [(0.1, -2.303), (0.05, -2.249), (0.01, -2.207)])
-def test_logits_of_the_card_and_back(kept, logit):
+def test_logits_of_the_page_and_back(kept, logit):
     mask = rated(start=0.1, lowest=0.1 * kept)
     assert mask.logit.item() == pytest.approx(logit, abs=1e-3)
     assert mask.rate().item() == pytest.approx(0.1)
@@ -117,7 +117,7 @@ def test_gamma_grows_by_its_step_until_the_budget_is_met_and_stays(net):
 
 
 @pytest.mark.slow
-def test_the_budget_alone_reaches_a_hundredth_as_the_card_simulated():
+def test_the_budget_alone_reaches_a_hundredth_as_simulated():
     """The 21 layers of a full ResNet18 without a robust loss: five epochs, gamma up to 0.05."""
     full = build(NetSpec("resnet18", 64, 10, 3, 32, (0.5,) * 3, (0.25,) * 3))
     layers = {

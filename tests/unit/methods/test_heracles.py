@@ -1,4 +1,4 @@
-"""Invariants of the method card heracles, section 4."""
+"""docs/methods/heracles.md, "What must hold"."""
 
 import copy
 import dataclasses

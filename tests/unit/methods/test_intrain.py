@@ -1,4 +1,4 @@
-"""Invariants of the method card intrain, section 4."""
+"""docs/methods/intrain.md, "What must hold"."""
 
 import copy
 import dataclasses

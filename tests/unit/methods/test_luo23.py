@@ -1,4 +1,4 @@
-"""Method card luo23, section 4; the noise has tests of its own."""
+"""docs/methods/luo23.md, "What must hold"; the noise has tests of its own."""
 
 import copy
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Method card mad, section 4."""
+"""docs/methods/mad.md, "What must hold"."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""Method card mrs, section 4."""
+"""docs/methods/mrs.md, "What must hold"."""
 
 import copy
 import statistics

@@ -1,4 +1,4 @@
-"""Invariants of the method card pwoa, section 4."""
+"""docs/methods/pwoa.md, "What must hold"."""
 
 import copy
 import dataclasses
@@ -136,7 +136,7 @@ def test_masks_are_the_projection_with_exact_counts(net, tmp_path, structure):
         assert norms[alive].min() >= norms[~alive].max()
 
 
-def test_filter_counts_of_the_card():
+def test_filter_counts_of_the_page():
     assert [mk.kept_count(n, 0.9) for n in (64, 128, 256, 512)] == [7, 13, 26, 52]
 
 

@@ -1,4 +1,4 @@
-"""Invariants of method card rfp, section 4; those of the robust dataset are in its own test."""
+"""Invariants of docs/methods/rfp.md; those of the robust dataset are in its own test."""
 
 import copy
 import dataclasses

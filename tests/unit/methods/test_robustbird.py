@@ -1,4 +1,4 @@
-"""Invariants of method card robustbird, section 4."""
+"""docs/methods/robustbird.md, "What must hold"."""
 
 import copy
 import dataclasses

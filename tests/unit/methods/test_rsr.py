@@ -1,4 +1,4 @@
-"""Method card rsr, section 4."""
+"""docs/methods/rsr.md, "What must hold"."""
 
 import copy
 

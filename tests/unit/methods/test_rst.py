@@ -1,4 +1,4 @@
-"""Invariants of the method card rst, section 4."""
+"""docs/methods/rst.md, "What must hold"."""
 
 import copy
 import dataclasses

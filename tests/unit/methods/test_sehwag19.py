@@ -1,4 +1,4 @@
-"""Invariants of method card sehwag19, section 4."""
+"""docs/methods/sehwag19.md, "What must hold"."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""Method card srgkp, section 4."""
+"""docs/methods/srgkp.md, "What must hold"."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from helpers.methods import task_for
 GRID = [(i, j) for i in range(3) for j in range(3)]
 
 
-def test_smoothness_of_the_card(rng):
+def test_smoothness_of_single_kernels(rng):
     one = torch.zeros(3, 3)
     one[1, 1] = 1
     assert srgkp.smoothness(one) == 16
@@ -69,7 +69,7 @@ def published_cost(similarity, chosen, balance):
 
 
 def published_search(similarity, rough, count, width, check, weight):
-    """The card's step 3 as plain loops over tuples."""
+    """docs/methods/srgkp.md, "Step 3", as plain loops over tuples."""
     channels, balance = len(similarity), None
 
     def ranked(values):
@@ -105,7 +105,7 @@ def published_search(similarity, rough, count, width, check, weight):
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 8, 9])
 @pytest.mark.parametrize("weight", [0.9, 0.2])
-def test_the_search_is_that_of_the_card(count, weight):
+def test_the_search_is_that_of_step_3(count, weight):
     for seed in range(4):
         rng = torch.Generator().manual_seed(seed)
         kernels = torch.rand(10, 6, generator=rng, dtype=torch.float64)

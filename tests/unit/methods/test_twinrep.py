@@ -1,4 +1,4 @@
-"""Invariants of the method card twinrep, section 4."""
+"""docs/methods/twinrep.md, "What must hold"."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Invariants of method card wang20, section 4; those of the routine are in test_tickets."""
+"""Invariants of docs/methods/wang20.md; those of the routine are in test_tickets."""
 
 import copy
 

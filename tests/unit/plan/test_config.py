@@ -52,6 +52,7 @@ BAD = [
     ("archs.resnet18.width", 0, "0 is less than the minimum of 1"),
     ("grid.0.datasets", ["cifar10"], "'cifar10' is not described under datasets"),
     ("grid.0.archs", ["vgg16"], "'vgg16' is not described under archs"),
+    ("grid.0.methods", "every", "'all' was expected"),
     ("grid.0.methods", ["hydro"], "unknown method 'hydro'"),
     ("grid.0.methods", [{"hydra": ["filters"]}], "'hydra' has no filters (has: unstructured)"),
     ("grid.0.unstructured", [1.0], "1.0 is greater than or equal to the maximum of 1"),

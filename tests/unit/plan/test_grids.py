@@ -1,5 +1,6 @@
 """The shipped grids hold what they say they hold."""
 
+import functools
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from helpers.checkout import shipped_methods
 ROOT = Path(__file__).resolve().parents[3]
 
 
+@functools.cache
 def grid(name):
     config = load_config(yaml.safe_load((ROOT / "config" / name).read_text()))
     return Protocol(config).models
@@ -24,6 +26,21 @@ def grid(name):
 def test_every_method_is_there_in_every_structure_that_it_has(name):
     expected = {(key, s) for key in shipped_methods() for s in load_method(key)["structures"]}
     assert {(m.method, m.structure) for m in grid(name)} == expected
+
+
+def test_all_methods_come_in_the_order_of_their_keys():
+    keys = [m.method for m in grid("digits.yaml")]
+    assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize("kind", ["unstructured", "structured"])
+def test_all_methods_are_those_that_the_block_has_sparsities_for(kind):
+    content = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())
+    del content["grid"][0][kind]
+    models = Protocol(load_config(content)).models
+    gone = STRUCTURED if kind == "structured" else ["unstructured"]
+    left = {m for m in grid("digits.yaml") if m.structure not in gone}
+    assert set(models) == left and len(models) == len(left)
 
 
 def test_digits_prunes_ninety_percent_of_the_weights_and_half_of_the_rest():

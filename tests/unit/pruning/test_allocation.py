@@ -1,4 +1,4 @@
-"""Exact allocation under a budget, tied layers, and the episode of a search (card heracles)."""
+"""Exact allocation under a budget and the episode of a search (docs/methods/heracles.md)."""
 
 import math
 

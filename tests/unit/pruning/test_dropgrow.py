@@ -20,12 +20,12 @@ def sizes_of(net):
 @pytest.mark.parametrize(
     ("density", "expected"),
     [
-        # method card flyingbird, section 7
+        # docs/methods/flyingbird.md, "What must hold"
         (0.1, {"conv1": 0.983, "layer1.0.conv1": 0.726, "layer4.1.conv2": 0.040, "fc": 0.950}),
         (0.01, {"conv1": 0.780, "layer1.0.conv1": 0.143, "layer4.1.conv2": 0.003, "fc": 0.545}),
     ],
 )
-def test_igq_densities_of_the_card(density, expected):
+def test_igq_densities_of_the_page(density, expected):
     sizes = sizes_of(build(FULL_RESNET))
     found = dg.igq_densities(sizes, density)
     assert {n: round(found[n], 3) for n in expected} == expected

@@ -1,4 +1,4 @@
-"""Kronecker factors against explicit sums (method card mad, sections 3 and 4)."""
+"""Kronecker factors against explicit sums (docs/methods/mad.md, "Saliency")."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ def test_patches_times_weights_are_the_outputs(rng):
         assert torch.allclose(made.transpose(1, 2).reshape(layer(x).shape), layer(x), atol=1e-5)
 
 
-def test_factors_are_the_sums_of_the_card(rng):
+def test_factors_are_the_sums_of_the_page(rng):
     net, layers = small(rng)
     net.eval().requires_grad_(False)
     x, y = torch.rand(5, 2, 6, 6, generator=rng), torch.tensor([0, 1, 2, 1, 0])

@@ -19,14 +19,14 @@ def test_kept_and_removed_add_up_to_the_units(n, sparsity):
 @pytest.mark.parametrize(
     ("units", "sparsity", "kept"),
     [
-        # counts of method card hydra, section 4
+        # counts of docs/methods/hydra.md
         (1728, 0.9, 173),
         (1728, 0.95, 87),
         (1728, 0.99, 18),
         (36864, 0.95, 1844),
         (2359296, 0.9, 235930),
         (2359296, 0.99, 23593),
-        # counts of method card radmm, section 4: filters
+        # counts of docs/methods/radmm.md: filters
         (64, 0.9, 7),
         (128, 0.9, 13),
         (256, 0.9, 26),
@@ -36,7 +36,7 @@ def test_kept_and_removed_add_up_to_the_units(n, sparsity):
         (100, 0.29, 71),
     ],
 )
-def test_kept_counts_of_the_cards(units, sparsity, kept):
+def test_kept_counts_of_the_pages(units, sparsity, kept):
     assert mk.kept_count(units, sparsity) == kept
 
 

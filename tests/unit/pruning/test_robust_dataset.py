@@ -1,4 +1,4 @@
-"""Robust datasets: method card rfp, section 4, invariant 6."""
+"""Robust datasets: docs/methods/rfp.md, "What must hold"."""
 
 import copy
 import dataclasses

@@ -2,15 +2,15 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from advprune.base.files import write_json
 from advprune.base.provenance import provenance, sha256
+from advprune.cli.main import main
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
 from advprune.report import paired, tables
@@ -67,6 +67,15 @@ def wrong(root):
 def test_an_untouched_tree_matches(tree):
     assert wrong(tree) == {}
     assert len(list(verify(tree))) == 8
+
+
+def test_a_tree_is_looked_at_wherever_it_lies(tree, monkeypatch):
+    """Neither `..` nor a hidden folder above the run hides its checkpoints."""
+    (tree.parent / ".cache").mkdir()
+    hidden = tree.rename(tree.parent / ".cache" / "results")
+    assert len(list(verify(hidden))) == 8
+    monkeypatch.chdir(hidden / "digits")
+    assert len(list(verify(Path("..")))) == 8
 
 
 def replace(root, name):
@@ -129,18 +138,17 @@ def test_trainings_under_way_are_not_judged(tree):
     assert wrong(tree) == {}
 
 
-def test_the_script_says_so_and_fails(tree):
-    script = Path(__file__).resolve().parents[3] / "scripts/verify.py"
-    command = [sys.executable, script, tree]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
-    assert "8 of 8 files match" in done.stdout
+def test_the_command_says_so_and_fails(tree):
+    def run():
+        done = CliRunner().invoke(main, ["verify", str(tree)])
+        return done.exit_code, done.output
+
+    assert run() == (0, f"{tree}: 8 of 8 files match their origin\n")
     change(tree, "leaderboard.csv")
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "7 of 8 files match" in done.stdout
+    status, said = run()
+    assert status == 1 and "7 of 8 files match" in said
     shutil.rmtree(tree)
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and "no results to verify" in done.stderr
+    assert run() == (2, f"Error: {tree}: no results to verify\n")
 
 
 def test_a_process_can_tell_where_a_file_comes_from():

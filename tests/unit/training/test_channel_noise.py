@@ -1,4 +1,4 @@
-"""Invariants of method card luo23, section 4, for its noise."""
+"""docs/methods/luo23.md, "What must hold", for its noise."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Distillation and HSIC against closed forms and the figures of method card pwoa, section 4."""
+"""Distillation and HSIC against closed forms and the figures of docs/methods/pwoa.md."""
 
 import copy
 import math
@@ -36,7 +36,7 @@ def test_the_loss_is_the_divergence_from_the_teacher_times_temperature_squared(r
     assert kd_loss(3 * student, teacher, 1) != pytest.approx(kd_loss(teacher, 3 * student, 1))
 
 
-def test_independent_logits_cost_what_the_card_measured(rng):
+def test_what_independent_logits_cost(rng):
     student, teacher = (torch.randn(4000, 10, generator=rng) for _ in range(2))
     # the authors' mean runs over the ten classes as well, and their weight is 10
     assert 10 / 10 * kd_loss(student, teacher, 30) == pytest.approx(1.05, rel=0.2)
@@ -111,7 +111,7 @@ def test_symmetric_bounded_and_zero_for_a_constant(rng):
     assert 0 < nhsic(r(a), r(a)).item() < 32
 
 
-def test_the_figures_of_the_card(rng):
+def test_the_figures_of_the_page(rng):
     y = torch.randint(10, (128,), generator=rng)
     classes = F.one_hot(y, 10).double()
     labels = normalised(classes @ classes.T)

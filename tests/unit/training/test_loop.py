@@ -124,7 +124,7 @@ def test_learning_rates_at_landmarks():
     # Li20's warm-up over the first tenth: 0.1, 0.2, …, 1 of the peak at epochs 0…9 of 100
     warm = {"schedule": "multistep", "warmup": 0.1}
     assert at(0.0, **warm) == pytest.approx(0.1) and at(0.05, **warm) == pytest.approx(0.55)
-    # R-ADMM's cycles: epochs 0, 7, 14 and 20 of T = 20 (method card radmm, section 4)
+    # R-ADMM's cycles: epochs 0, 7, 14 and 20 of T = 20 (docs/methods/radmm.md)
     thirds = [at(e / 200, schedule="thirds", cycles=10) for e in (0, 7, 14, 20)]
     assert thirds == [1, pytest.approx(0.1), pytest.approx(0.01), 1]
     cycle = [at(t, schedule="onecycle", peak=0.25) for t in (0.125, 0.25, 0.625)]

@@ -1,0 +1,1 @@
+"""The command for people, `advprune`: one file per subcommand."""
