@@ -82,11 +82,7 @@ class DynamicRewiring(Method):
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train sparsely from a fresh net; the last topology is the mask."""
         params, structure = task.params, task.structure
-        rng = task.trainer.rng("initial topology")
-        noise = {
-            name: torch.rand(norms.shape, generator=rng, device=norms.device)
-            for name, norms in mk.magnitudes(net, structure).items()
-        }
+        noise = mk.random_scores(net, structure, task.trainer.rng("initial topology"))
         units = mk.rank(noise, task.sparsity, scope="global", floor=1)
         masks = mk.weight_masks(net, units, structure)
         mk.apply(net, masks)

@@ -39,11 +39,8 @@ def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
 
 def random_masks(net: nn.Module, counts: dict[str, int], rng: torch.Generator) -> Masks:
     """Unstructured masks with the given number of random connections per layer."""
-    masks = Masks({})
-    for name, layer in mk.prunable(net, "unstructured").items():
-        scores = torch.rand(layer.weight.shape, generator=rng, device=layer.weight.device)
-        masks[f"{name}.weight"] = mk.top_k(scores, counts[name])
-    return masks
+    scores = mk.random_scores(net, "unstructured", rng)
+    return Masks({f"{name}.weight": mk.top_k(s, counts[name]) for name, s in scores.items()})
 
 
 def igq_masks(net: nn.Module, sparsity: float, rng: torch.Generator) -> Masks:
