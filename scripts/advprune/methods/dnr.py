@@ -30,7 +30,7 @@ CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may no
 class Rewiring(DropGrow):
     """Magnitude drop within layers, momentum growth across them; the total never changes."""
 
-    def hold(self, loop: Loop) -> None:
+    def apply_masks(self, loop: Loop) -> None:
         """Keep removed weights at zero, but not their momentum, which growth reads."""
         mk.apply(loop.net, self.masks)
 

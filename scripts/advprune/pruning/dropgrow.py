@@ -126,18 +126,18 @@ class DropGrow(KeepMasked):
         The first masking matters for growth: the step has moved removed weights as well, and what
         grows there must start at zero.
         """
-        self.hold(loop)
+        self.apply_masks(loop)
         due = loop.due(self.updates_in(loop))
         if due > self.done:
             self.done = due
             self.rewire(loop)
-            self.hold(loop)
+            self.apply_masks(loop)
 
     def updates_in(self, loop: Loop) -> int:
         """Updates that fit: none after the last step, where what grows would never be trained."""
         return min(self.updates, loop.steps - 1)
 
-    def hold(self, loop: Loop) -> None:
+    def apply_masks(self, loop: Loop) -> None:
         """Keep removed connections at zero; here their momentum as well."""
         super().after_step(loop)
 
