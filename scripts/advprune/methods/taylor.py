@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.saliency import attacked_batches, behind_batchnorm, evaluating
+from advprune.pruning.saliency import attacked_batches, behind_filters, evaluating
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def gates(net: nn.Module) -> Iterator[dict[str, tuple[Tensor, int]]]:
         found[name] = gate, output[0, 0].numel()
         return output * gate
 
-    with behind_batchnorm(net, multiply):
+    with behind_filters(net, multiply):
         yield found
 
 

@@ -122,10 +122,8 @@ def filter_sums(net: nn.Module, terms: Mapping[str, Tensor]) -> Scores:
 
 
 @contextmanager
-def behind_batchnorm(
-    net: nn.Module, react: Callable[[str, Tensor], Tensor | None]
-) -> Iterator[None]:
-    """Call `react(convolution, map)` inside for the map [B, C, H, W] behind each BatchNorm.
+def behind_filters(net: nn.Module, react: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+    """Call `react(convolution, map)` inside for its map [B, C, H, W] behind BatchNorm.
 
     The map goes on as what is returned, or as it is if nothing is.
     """
@@ -154,7 +152,7 @@ def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
     def keep(name: str, output: Tensor) -> None:
         maps[name] = output.relu()
 
-    with behind_batchnorm(net, keep):
+    with behind_filters(net, keep):
         yield maps
 
 
@@ -170,5 +168,5 @@ def gated(net: nn.Module, gate: Callable[[str], Tensor | None]) -> Iterator[None
         open_ = gate(name)
         return None if open_ is None else output * open_.view(1, -1, 1, 1)
 
-    with behind_batchnorm(net, close):
+    with behind_filters(net, close):
         yield

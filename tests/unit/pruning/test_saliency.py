@@ -182,11 +182,11 @@ def test_what_a_reaction_returns_goes_on_in_place_of_the_map(net):
     net.eval()
     x = samples(6, 6)[0][0]
     plain, seen = net(x), []
-    with saliency.behind_batchnorm(net, lambda name, output: seen.append(name)):
+    with saliency.behind_filters(net, lambda name, output: seen.append(name)):
         assert torch.equal(net(x), plain)
     assert seen == list(mk.prunable(net, "filters"))
-    with saliency.behind_batchnorm(net, lambda name, output: 0 * output):
+    with saliency.behind_filters(net, lambda name, output: 0 * output):
         assert torch.equal(net(x), net.fc.bias.expand(6, -1))
-    with pytest.raises(KeyboardInterrupt), saliency.behind_batchnorm(net, lambda *_: None):
+    with pytest.raises(KeyboardInterrupt), saliency.behind_filters(net, lambda *_: None):
         raise KeyboardInterrupt
     assert torch.equal(net(x), plain) and len(seen) == 20
