@@ -7,6 +7,7 @@ every count is exactly the planned one.
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +106,7 @@ class DropGrow(KeepMasked):
     layer and to grow as many.
     """
 
-    state = ("masks", "done")
+    state: ClassVar[tuple[str, ...]] = ("masks", "done")
 
     def __init__(
         self,

@@ -125,7 +125,7 @@ def weight_masks(net: nn.Module, units: Units, structure: str) -> Masks:
 
 def close_batchnorm(net: nn.Module, masks: Masks) -> Masks:
     """The masks, and BatchNorm's that silence every channel whose filter has no weight left."""
-    closed = {}
+    closed: dict[str, Tensor] = {}
     for conv, norm in batchnorm_of(net).items():
         mask = masks.get(f"{conv}.weight")
         if mask is None:
