@@ -46,7 +46,7 @@ def test_touching_every_file_plans_nothing(checkout):
     [
         ("hydra", "return learn_masks("),
         ("flyingbird", "mk.apply(net, masks)"),
-        ("radmm", "task.fit("),
+        ("radmm", "return admm.search("),
     ],
 )
 def test_one_line_of_one_method_plans_its_jobs_and_what_lies_below(checkout, method, line):
@@ -99,9 +99,9 @@ def test_a_library_module_plans_its_users_only(checkout, path, expected):
 
 
 def test_editing_back_plans_nothing(checkout):
-    checkout.edit("scripts/advprune/pruning/masks.py", "Masks = dict", "Masks = {} and dict")
+    checkout.edit("scripts/advprune/pruning/masks.py", "Scores = dict", "Scores = {} and dict")
     assert "prune" in rules(checkout.planned())
-    checkout.edit("scripts/advprune/pruning/masks.py", "Masks = {} and dict", "Masks = dict")
+    checkout.edit("scripts/advprune/pruning/masks.py", "Scores = {} and dict", "Scores = dict")
     assert checkout.planned() == set()
 
 

@@ -30,7 +30,7 @@ CROWDED, CAP = 0.8, 0.99  # densities beyond which a layer drops less, or may no
 class Rewiring(DropGrow):
     """Magnitude drop within layers, momentum growth across them; the total never changes."""
 
-    def hold(self, loop: Loop) -> None:
+    def apply_masks(self, loop: Loop) -> None:
         """Keep removed weights at zero, but not their momentum, which growth reads."""
         mk.apply(loop.net, self.masks)
 
@@ -82,11 +82,7 @@ class DynamicRewiring(Method):
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train sparsely from a fresh net; the last topology is the mask."""
         params, structure = task.params, task.structure
-        rng = task.trainer.rng("initial topology")
-        noise = {
-            name: torch.rand(norms.shape, generator=rng, device=norms.device)
-            for name, norms in mk.magnitudes(net, structure).items()
-        }
+        noise = mk.random_scores(net, structure, task.trainer.rng("initial topology"))
         units = mk.rank(noise, task.sparsity, scope="global", floor=1)
         masks = mk.weight_masks(net, units, structure)
         mk.apply(net, masks)

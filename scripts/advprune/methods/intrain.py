@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from advprune.methods.base import Method, Task
+from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.parametrization import attach
 from advprune.pruning.reparam import CutOnce, Gate
-from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
 
 
@@ -65,13 +65,12 @@ class InTrain(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Train weights and gates from a fresh net."""
-        params, rng = task.params, task.trainer.rng("gates")
+        params = task.params
+        draws = mk.random_scores(net, task.structure, task.trainer.rng("gates"))
 
-        def gate(_name: str, weight: Tensor) -> Gate:
-            shape = named(task.structure).shape(weight)
+        def gate(name: str, _weight: Tensor) -> Gate:
             low, high = params["start"]
-            draw = torch.rand(shape, generator=rng, device=weight.device)
-            return Gate(low + (high - low) * draw, task.structure)
+            return Gate(low + (high - low) * draws[name], task.structure)
 
         gates = attach(net, task.structure, gate)
         budget = Budget(

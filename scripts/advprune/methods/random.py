@@ -1,6 +1,5 @@
 """Random pruning: the floor that a pruning criterion has to beat."""
 
-import torch
 from torch import nn
 
 from advprune.methods.base import Method, Task
@@ -13,11 +12,7 @@ class Random(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Rank random scores within each layer."""
-        rng = task.trainer.rng("random mask")
-        scores = {
-            name: torch.rand(norms.shape, generator=rng, device=norms.device)
-            for name, norms in mk.magnitudes(net, task.structure).items()
-        }
+        scores = mk.random_scores(net, task.structure, task.trainer.rng("random mask"))
         return mk.weight_masks(net, mk.rank(scores, task.sparsity), task.structure)
 
 

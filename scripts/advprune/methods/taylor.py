@@ -9,7 +9,7 @@ as behind the ReLU that follows, because relu(a) = a · relu'(a), and closing it
 filter does here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advprune.methods.base import Method, Task
-from advprune.models.graph import filter_outputs
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores
-from advprune.pruning.saliency import attacked_batches, evaluating
+from advprune.pruning.saliency import attacked_batches, behind_filters, evaluating
 
 
 @contextmanager
@@ -30,23 +29,14 @@ def gates(net: nn.Module) -> Iterator[dict[str, tuple[Tensor, int]]]:
     The derivative in a gate is the sum over positions of activation times gradient, per image.
     """
     found: dict[str, tuple[Tensor, int]] = {}
-    modules = dict(net.named_modules())
 
-    def gated(name: str) -> Callable[..., Tensor]:
-        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            gate = torch.ones_like(output[:, :, :1, :1], requires_grad=True)
-            found[name] = gate, output[0, 0].numel()
-            return output * gate
+    def multiply(name: str, output: Tensor) -> Tensor:
+        gate = torch.ones_like(output[:, :, :1, :1], requires_grad=True)
+        found[name] = gate, output[0, 0].numel()
+        return output * gate
 
-        return hook
-
-    outputs = filter_outputs(net).items()
-    hooks = [modules[out].register_forward_hook(gated(conv)) for conv, out in outputs]
-    try:
+    with behind_filters(net, multiply):
         yield found
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def changes(net: nn.Module, x: Tensor, y: Tensor) -> dict[str, Tensor]:

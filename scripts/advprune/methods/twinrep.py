@@ -15,13 +15,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.pruning.parametrization import attach
-from advprune.pruning.reparam import (
-    CutOnce,
-    FilterProduct,
-    Product,
-    Reparam,
-    kaiming_uniform,
-)
+from advprune.pruning.reparam import CutOnce, FilterProduct, Product, Reparam, kaiming_uniform
 
 
 @torch.no_grad()

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from torch import nn
 
 from advprune.pruning import masks as mk
+from advprune.pruning import structures
 
 Rates = dict[str, float]
 
 
 def unit_counts(net: nn.Module, structure: str) -> dict[str, int]:
     """Units of every prunable layer."""
-    scores = mk.magnitudes(net, structure)
-    return {name: score.numel() for name, score in scores.items()}
+    shape = structures.named(structure).shape
+    return {name: shape(weight).numel() for name, weight in mk.weights(net, structure).items()}
 
 
 def round_to_total(

@@ -7,6 +7,7 @@ every count is exactly the planned one.
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,8 @@ def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
 
 def random_masks(net: nn.Module, counts: dict[str, int], rng: torch.Generator) -> Masks:
     """Unstructured masks with the given number of random connections per layer."""
-    masks = Masks({})
-    for name, layer in mk.prunable(net, "unstructured").items():
-        scores = torch.rand(layer.weight.shape, generator=rng, device=layer.weight.device)
-        masks[f"{name}.weight"] = mk.top_k(scores, counts[name])
-    return masks
+    scores = mk.random_scores(net, "unstructured", rng)
+    return Masks({f"{name}.weight": mk.top_k(s, counts[name]) for name, s in scores.items()})
 
 
 def igq_masks(net: nn.Module, sparsity: float, rng: torch.Generator) -> Masks:
@@ -108,7 +106,7 @@ class DropGrow(KeepMasked):
     layer and to grow as many.
     """
 
-    state = ("masks", "done")
+    state: ClassVar[tuple[str, ...]] = ("masks", "done")
 
     def __init__(
         self,
@@ -129,18 +127,18 @@ class DropGrow(KeepMasked):
         The first masking matters for growth: the step has moved removed weights as well, and what
         grows there must start at zero.
         """
-        self.hold(loop)
+        self.apply_masks(loop)
         due = loop.due(self.updates_in(loop))
         if due > self.done:
             self.done = due
             self.rewire(loop)
-            self.hold(loop)
+            self.apply_masks(loop)
 
     def updates_in(self, loop: Loop) -> int:
         """Updates that fit: none after the last step, where what grows would never be trained."""
         return min(self.updates, loop.steps - 1)
 
-    def hold(self, loop: Loop) -> None:
+    def apply_masks(self, loop: Loop) -> None:
         """Keep removed connections at zero; here their momentum as well."""
         super().after_step(loop)
 

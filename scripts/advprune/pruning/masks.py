@@ -100,6 +100,15 @@ def magnitudes(net: nn.Module, structure: str, order: float = 2) -> Scores:
     return {name: norms(weight, order) for name, weight in weights(net, structure).items()}
 
 
+def random_scores(net: nn.Module, structure: str, rng: torch.Generator) -> Scores:
+    """Scores drawn from [0, 1) for the units of all prunable layers, layer by layer."""
+    shape = structures.named(structure).shape
+    return {
+        name: torch.rand(shape(weight), generator=rng, device=weight.device)
+        for name, weight in weights(net, structure).items()
+    }
+
+
 def weight_masks(net: nn.Module, units: Units, structure: str) -> Masks:
     """Mask set for the net's parameters from the units that stay in some of its prunable layers.
 
@@ -116,7 +125,7 @@ def weight_masks(net: nn.Module, units: Units, structure: str) -> Masks:
 
 def close_batchnorm(net: nn.Module, masks: Masks) -> Masks:
     """The masks, and those of BatchNorm (or a bias) that silence filters without a weight left."""
-    closed = {}
+    closed: dict[str, Tensor] = {}
     for conv, partners in companions(net).items():
         mask = masks.get(f"{conv}.weight")
         if mask is None:

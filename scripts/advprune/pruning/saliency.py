@@ -120,6 +120,25 @@ def filter_sums(net: nn.Module, terms: Mapping[str, Tensor]) -> Scores:
 
 
 @contextmanager
+def behind_filters(net: nn.Module, react: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
+    """Call `react(convolution, map)` inside for its map [B, C, H, W], behind its own BatchNorm if any.
+
+    The map goes on as what is returned, or as it is if nothing is.
+    """
+    handles = [
+        net.get_submodule(out).register_forward_hook(
+            lambda _module, _inputs, output, conv=conv: react(conv, output)
+        )
+        for conv, out in filter_outputs(net).items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
 def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
     """Give every convolution's map [B, C, H, W] of the latest forward pass, by its name.
 
@@ -127,20 +146,12 @@ def feature_maps(net: nn.Module) -> Iterator[dict[str, Tensor]]:
     addition: it is the filter's own. Maps can be differentiated if the forward pass can.
     """
     maps: dict[str, Tensor] = {}
-    modules = dict(net.named_modules())
 
-    def keep(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            maps[name] = output.relu()
+    def keep(name: str, output: Tensor) -> None:
+        maps[name] = output.relu()
 
-        return hook
-
-    hooks = [modules[out].register_forward_hook(keep(c)) for c, out in filter_outputs(net).items()]
-    try:
+    with behind_filters(net, keep):
         yield maps
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @contextmanager
@@ -151,17 +162,9 @@ def gated(net: nn.Module, gate: Callable[[str], Tensor | None]) -> Iterator[None
     `feature_maps`, it leaves the maps there as they are without gates.
     """
 
-    def hook(name: str) -> Callable[..., Tensor | None]:
-        def close(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            open_ = gate(name)
-            return None if open_ is None else output * open_.view(1, -1, 1, 1)
+    def close(name: str, output: Tensor) -> Tensor | None:
+        open_ = gate(name)
+        return None if open_ is None else output * open_.view(1, -1, 1, 1)
 
-        return close
-
-    pairs = filter_outputs(net).items()
-    hooks = [net.get_submodule(out).register_forward_hook(hook(conv)) for conv, out in pairs]
-    try:
+    with behind_filters(net, close):
         yield
-    finally:
-        for handle in hooks:
-            handle.remove()

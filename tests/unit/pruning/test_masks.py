@@ -127,3 +127,14 @@ def test_units_are_not_taken_for_masks_nor_masks_for_units(net):
     with pytest.raises(ValueError, match="no layer with channels named conv1"):
         mk.weight_masks(net, units, "channels")
     assert all(torch.equal(p, before[n]) for n, p in net.named_parameters())
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
+def test_random_scores_have_one_entry_per_unit_and_follow_the_generator(net, structure):
+    first, again, other = (
+        mk.random_scores(net, structure, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    for name, score in mk.magnitudes(net, structure).items():
+        assert first[name].shape == score.shape and (first[name] >= 0).all()
+        assert torch.equal(first[name], again[name])
+        assert not torch.equal(first[name], other[name])

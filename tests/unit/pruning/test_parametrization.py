@@ -7,6 +7,7 @@ from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
 from advprune.pruning.parametrization import attach, parametrised, remove
+from helpers.checkout import ROOT
 
 
 class Times(nn.Module):
@@ -83,3 +84,9 @@ def test_biases_are_for_the_layers_that_have_one(net):
     remove(net)
     assert torch.equal(net.fc.bias, bias)
     assert not any(parametrize.is_parametrized(m) for m in net.modules())
+
+
+def test_nothing_else_in_the_library_puts_parts_on_or_takes_them_off():
+    library = ROOT / "scripts" / "advprune"
+    users = {path.stem for path in library.rglob("*.py") if "_parametriz" in path.read_text()}
+    assert users == {"parametrization"}

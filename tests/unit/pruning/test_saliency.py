@@ -206,3 +206,17 @@ def test_filter_sums_of_filters_that_are_only_added_are_those_of_their_weights()
     assert torch.equal(sums["layer1.0.conv2"], block.conv2.weight.detach().flatten(1).sum(1))
     whole = block.conv1.weight.detach().flatten(1).sum(1) + block.bn2.weight.detach()
     assert torch.equal(sums["layer1.0.conv1"], whole + block.bn2.bias.detach())
+
+
+def test_what_a_reaction_returns_goes_on_in_place_of_the_map(net):
+    net.eval()
+    x = samples(6, 6)[0][0]
+    plain, seen = net(x), []
+    with saliency.behind_filters(net, lambda name, output: seen.append(name)):
+        assert torch.equal(net(x), plain)
+    assert seen == list(mk.prunable(net, "filters"))
+    with saliency.behind_filters(net, lambda name, output: 0 * output):
+        assert torch.equal(net(x), net.fc.bias.expand(6, -1))
+    with pytest.raises(KeyboardInterrupt), saliency.behind_filters(net, lambda *_: None):
+        raise KeyboardInterrupt
+    assert torch.equal(net(x), plain) and len(seen) == 20
