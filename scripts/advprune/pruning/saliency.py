@@ -121,7 +121,7 @@ def filter_sums(net: nn.Module, terms: Mapping[str, Tensor]) -> Scores:
 
 @contextmanager
 def behind_filters(net: nn.Module, react: Callable[[str, Tensor], Tensor | None]) -> Iterator[None]:
-    """Call `react(convolution, map)` inside for its map [B, C, H, W], behind its own BatchNorm if any.
+    """Call `react(convolution, map)` inside for its map [B, C, H, W], behind its BatchNorm if any.
 
     The map goes on as what is returned, or as it is if nothing is.
     """

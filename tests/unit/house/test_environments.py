@@ -16,7 +16,10 @@ from helpers.checkout import ROOT, tracked
 FILES = tracked("envs")
 NAMES = [path.stem for path in FILES]
 # what is imported under another name than it is installed
-INDIRECT = {"other_attacks": {"numba"}}  # for an attack of foolbox, which does not ask for it
+INDIRECT = {
+    "other_attacks": {"numba"},  # for an attack of foolbox, which does not ask for it
+    "train": {"numpy"},  # cards say its version
+}
 PACKAGE = {"sklearn": "scikit-learn", "yaml": "PyYAML", "jinja2": "Jinja2"}
 PACKAGE |= {"cv2": "opencv-python", "imagecorruptions": "imagecorruptions-imaug"}
 # The library with windows, which needs the system's libGL, and the one without. The requirements,
