@@ -8,12 +8,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from advprune.base.errors import UserError
+from advprune.base.structures import STRUCTURES
 from advprune.evaluation import net_check
 from advprune.evaluation.net_check import check_net
 from advprune.models.names import known_nets
 from advprune.models.normalize import Normalize
 from advprune.models.registry import NetSpec
-from advprune.pruning import masks as mk
 
 SPEC = NetSpec("strange", 4, 5, 3, 8, (0.5,) * 3, (0.25,) * 3)
 
@@ -23,8 +23,8 @@ SPEC = NetSpec("strange", 4, 5, 3, 8, (0.5,) * 3, (0.25,) * 3)
 def test_every_net_here_passes_in_every_structure(arch, channels, size):
     moments = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
     spec = NetSpec(arch, 4, classes=10, channels=channels, size=size, **moments)
-    found = check_net(spec, mk.STRUCTURES)
-    assert found["structures"] == list(mk.STRUCTURES) and found["compact"] is True
+    found = check_net(spec, STRUCTURES)
+    assert found["structures"] == list(STRUCTURES) and found["compact"] is True
     assert found["net"] == spec.to_dict() and found["parameters"] > 0 and found["macs"] > 0
 
 
@@ -106,7 +106,7 @@ def strange(monkeypatch):
 
 def test_a_net_of_another_build_passes_with_a_bias_that_is_only_added(strange):
     strange(Plain)
-    assert check_net(SPEC, mk.STRUCTURES)["compact"] is True
+    assert check_net(SPEC, STRUCTURES)["compact"] is True
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_a_net_of_another_build_passes_with_a_bias_that_is_only_added(strange):
 def test_what_does_not_hold_is_one_line(strange, kind, message):
     strange(kind)
     with pytest.raises(UserError, match=f"net strange: .*{message}") as error:
-        check_net(SPEC, mk.STRUCTURES)
+        check_net(SPEC, STRUCTURES)
     assert "\n" not in str(error.value)
 
 
 def test_a_net_that_cannot_be_made_compact_is_warned_of(strange, caplog, monkeypatch):
     monkeypatch.setattr(net_check.log, "propagate", True)
     strange(Smooth)
-    assert check_net(SPEC, mk.STRUCTURES)["compact"] is False
+    assert check_net(SPEC, STRUCTURES)["compact"] is False
     assert "attacks will be several times slower" in caplog.text and "sigmoid" in caplog.text
 
 
@@ -139,7 +139,7 @@ def test_a_structure_that_the_audit_does_not_find_again_is_named(strange, monkey
     strange(Plain)
     monkeypatch.setattr(net_check.mk, "apply", lambda net, masks: None)
     with pytest.raises(UserError, match=r"90% of its unstructured masked, but sparsity is 0\.0000"):
-        check_net(SPEC, mk.STRUCTURES)
+        check_net(SPEC, STRUCTURES)
 
 
 def test_a_compact_copy_with_other_logits_is_named(strange, monkeypatch):
@@ -156,12 +156,12 @@ def test_structures_without_units_are_left_out(strange):
             self.conv2 = nn.Conv2d(8, 8, 1)
 
     strange(Pointwise)
-    assert check_net(SPEC, mk.STRUCTURES)["structures"] == ["unstructured", "filters", "channels"]
+    assert check_net(SPEC, STRUCTURES)["structures"] == ["unstructured", "filters", "channels"]
 
 
 def test_the_outcome_does_not_depend_on_the_global_state():
     spec = replace(SPEC, arch="resnet18")
     torch.manual_seed(1)
-    first = check_net(spec, mk.STRUCTURES)
+    first = check_net(spec, STRUCTURES)
     torch.manual_seed(2)
-    assert check_net(spec, mk.STRUCTURES) == first
+    assert check_net(spec, STRUCTURES) == first

@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from advprune.base.errors import UserError
+from advprune.base.record import to_json
+from advprune.plan.specs import PageSpec
 from advprune.report import costs, records, tables
 from helpers.report_samples import SEVERAL, card, cost, dense, evaluation, failed, saved
 
@@ -198,21 +200,22 @@ def test_scripts_write_everything_without_torch(tmp_path):
     out = tmp_path / "out"
     inputs = ("--evaluations", *paths, "--methods", method)
     drawn = run_script(
-        "curves.py", *inputs, "--overview-pdf", out / "curves.pdf", "--overview-png",
-        out / "curves.png", "--groups", out / "groups",
+        "curves.py", *inputs, "--pdf", out / "curves.pdf", "--png", out / "curves.png",
+        "--groups", out / "groups",
     )  # fmt: skip
     assert drawn.returncode == 0, drawn.stderr
+    spec = ("--spec", to_json(PageSpec("demo")))
     shown = run_script(
-        "leaderboard.py", *inputs, "--curves", out / "curves.png", "--preset", "demo", "--csv",
-        out / "l.csv", "--html", out / "l.html", "--tex", out / "l.tex",
+        "leaderboard.py", *inputs, "--curves", out / "curves.png", *spec, "--csv", out / "l.csv",
+        "--html", out / "l.html", "--tex", out / "l.tex",
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     names = {str(p.relative_to(out)) for p in out.rglob("*.*")}
     assert names >= {"curves.pdf", "curves.png", "l.csv", "l.html", "l.tex"}
     tables.write_csv(costs.table([cost()]), out / "costs.csv")
     again = run_script(
-        "leaderboard.py", *inputs, "--preset", "demo", "--costs", out / "costs.csv", "--csv",
-        out / "m.csv", "--html", out / "m.html",
+        "leaderboard.py", *inputs, *spec, "--costs", out / "costs.csv", "--csv", out / "m.csv",
+        "--html", out / "m.html",
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     assert (out / "m.csv").read_bytes() == (out / "l.csv").read_bytes()  # times are not in it
