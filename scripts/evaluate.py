@@ -36,8 +36,8 @@ def main() -> None:
         classes=spec.classes,
     )
     record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
-    found = fields(args.reliability, "doubts", "images", "indicators", "missed")
-    record["doubts"] = summarise(autoattack, hofmn, found, spec.eps)
+    checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")
+    record["reliability"] = summarise(autoattack, hofmn, checked, spec.eps)
     write_json(args.out, record)
     write_json(args.card, card(args, spec, checkpoint))
 
@@ -51,7 +51,7 @@ def fields(path: Path, kind: str, *names: str) -> dict[str, Any]:
 
 
 def warnings_of(path: Path) -> list[str]:
-    """Read AutoAttack's doubts about one shard."""
+    """Read what AutoAttack warns of on one shard."""
     content = read_json(path)
     if not isinstance(content, list) or not all(isinstance(text, str) for text in content):
         raise UserError(f"{path}: not a list of warnings")

@@ -272,7 +272,7 @@ CASES = [
     ("evaluate", "audit", content({}), "not an audit"),
     ("evaluate", "warnings", content({"a": 1}), "not a list of warnings"),
     ("evaluate", "reliability", text, "not valid JSON"),
-    ("evaluate", "reliability", content({"images": 10}), "not doubts"),
+    ("evaluate", "reliability", content({"images": 10}), "not a check of reliability"),
     ("evaluate", "checkpoint", content([]), "not a checkpoint's card"),
     ("evaluate", "spec", "[1]", "not a EvaluateSpec"),
     ("autoattack", "spec", '{"eps": 1}', "not a AutoattackSpec"),

@@ -19,7 +19,7 @@ WIDTH_OF_FILES = 110
     short_help="Print a run's leaderboard.",
     examples=["leaderboard results/demo"],
     status={0: "the table was printed", 2: "the run has no evaluations"},
-    more='README.md, "What the numbers mean"; docs/doubts.md',
+    more='README.md, "What the numbers mean"; docs/reliability.md',
 )
 @click.argument("run", type=click.Path(path_type=Path))
 def command(run: Path) -> None:
@@ -27,7 +27,7 @@ def command(run: Path) -> None:
 
     RUN is a folder such as results/demo. While a run is under way, the models that have been
     evaluated so far are shown. A mark ! stands before nets that missed their target or collapsed,
-    a ? before those whose verdicts may be too optimistic; both are explained below the table.
+    a ? before those whose verdicts are possibly unreliable; both are explained below the table.
     """
     frame = tables.leaderboard(records.load(evaluations(run)))
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES).print(tables.console(frame))

@@ -1,8 +1,8 @@
-"""What the marks of doubt are called, and what they mean; docs/doubts.md says more."""
+"""What the marks of possibly unreliable models mean; docs/reliability.md says more."""
 
 from advprune.report.records import Record, percent
 
-# key of `doubts.SHARES` that can be marked: (label, explanation)
+# key of `reliability.SHARES` that can be marked: (label, explanation)
 MARKS = {
     "disagreement": (
         "attacks disagree",
@@ -46,6 +46,6 @@ MARKS = {
 
 
 def marked(row: Record) -> list[tuple[str, str]]:
-    """(key, label with the share of images in %) of the doubts marked in a leaderboard row."""
-    keys = [key for key in str(row["doubts"]).split("; ") if key]
+    """(key, label with the share of images in %) of the signs marked in a leaderboard row."""
+    keys = [key for key in str(row["reliability"]).split("; ") if key]
     return [(key, f"{MARKS[key][0]} {percent(row[key])} %") for key in keys]

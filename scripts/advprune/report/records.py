@@ -83,19 +83,19 @@ def names(cards: Mapping[str, Record]) -> dict[str, str]:
 
 
 def records(evaluations: Sequence[Record]) -> list[Record]:
-    """Lift audit, threat, doubts and identity of every evaluation to the top level.
+    """Lift audit, threat, reliability and identity of every evaluation to the top level.
 
-    Warnings and marks of doubt become text.
+    Warnings and marks become text.
     """
     return [
         e
         | (e.get("audit") or {})
         | (e.get("threat") or {})
-        | (e.get("doubts") or {})
+        | (e.get("reliability") or {})
         | e["model"]
         # an attack's advice follows its finding; the evaluation itself has it in full
         | {"warnings": "; ".join(w.split(". ")[0] for w in e.get("warnings") or [])}
-        | {"doubts": "; ".join((e.get("doubts") or {}).get("marks", []))}
+        | {"reliability": "; ".join((e.get("reliability") or {}).get("marks", []))}
         for e in evaluations
     ]
 

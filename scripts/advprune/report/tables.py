@@ -40,7 +40,7 @@ TEXTS = [
     "eps_text",
     "norm",
     "warnings",
-    "doubts",
+    "reliability",
 ]
 COLUMNS = [
     *IDENTITY,
@@ -50,7 +50,7 @@ COLUMNS = [
     *("images", "eps", "eps_text", "norm", "effective_macs"),
     *("clean_low", "clean_high", "hofmn_low", "hofmn_high", "worst_low", "worst_high"),
     "warnings",
-    "doubts",
+    "reliability",
     *SHARES,
     *("missed_again", "missed_before", "missed_after"),
 ]
@@ -182,7 +182,7 @@ def console(frame: pd.DataFrame) -> Table:
             table.add_row(title, style="bold")
         previous = group
         fine = row["status"] == "ok"
-        mark = "! " if not fine else "? " if row["warnings"] or row["doubts"] else "  "
+        mark = "! " if not fine else "? " if row["warnings"] or row["reliability"] else "  "
         cells = [_interval(row, key) for key in ACCURACIES]
         removed = percent(row["sparsity_achieved"])
         table.add_row(
@@ -207,9 +207,10 @@ def _notes(rows: Sequence[Record]) -> list[str]:
     reasons = [
         f"! {describe(r[k] for k in IDENTITY)}: {r['status']}: {r['reason']}" for r in flagged
     ]
-    doubted = [(r, [*filter(None, [r["warnings"]]), *(t for _, t in marked(r))]) for r in rows]
-    doubts = [f"? {describe(r[k] for k in IDENTITY)}: {'; '.join(t)}" for r, t in doubted if t]
-    return [*head, *threats, *reasons, *doubts]
+    signs = [(r, [*filter(None, [r["warnings"]]), *(t for _, t in marked(r))]) for r in rows]
+    unreliable = [f"? {describe(r[k] for k in IDENTITY)}: {'; '.join(t)}" for r, t in signs if t]
+    legend = ["? possibly unreliable: docs/reliability.md"] * bool(unreliable)
+    return [*head, *threats, *reasons, *legend, *unreliable]
 
 
 def _interval(row: Record, key: str) -> str:

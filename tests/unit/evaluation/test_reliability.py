@@ -1,4 +1,4 @@
-"""Doubts are counted from the tables, marked above their limits, and explained."""
+"""Signs of unreliable verdicts are counted, marked above their limits, and explained."""
 
 import math
 
@@ -71,17 +71,17 @@ def test_a_mark_begins_above_its_limit(name):
 
 def test_every_mark_is_explained_on_the_page_and_in_the_docs():
     assert set(MARKS) == set(LIMITS)
-    text = (ROOT / "docs" / "doubts.md").read_text()
+    text = (ROOT / "docs" / "reliability.md").read_text()
     for label, _ in MARKS.values():
         assert f"**{label}**" in text
 
 
 def test_marks_are_shown_with_their_share():
     row = QUIET | {"disagreement": 0.123, "silent_success": 0.5}
-    row["doubts"] = "disagreement; silent_success"
+    row["reliability"] = "disagreement; silent_success"
     shown = [
         ("disagreement", "attacks disagree 12.3 %"),
         ("silent_success", "silent success 50.0 %"),
     ]
     assert marked(row) == shown
-    assert marked(row | {"doubts": ""}) == []
+    assert marked(row | {"reliability": ""}) == []

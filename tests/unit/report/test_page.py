@@ -77,7 +77,7 @@ def test_page_shows_flags_as_text(html):
     assert "1 of 6 models" in text
 
 
-def test_page_shows_what_attacks_doubt(html):
+def test_page_shows_what_attacks_warn_of(html):
     assert "△ gradients vanish; Square <wins>" in Reader(html).text
 
 
@@ -130,10 +130,10 @@ def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apar
         assert ("≈ best" in re.split("eff.|theoretical", row[0])[0]) is marked, row[0]
 
 
-def test_page_marks_doubts_and_links_each_to_its_explanation():
-    doubts = dict.fromkeys(SHARES, 0.0) | {"disagreement": 0.18, "hofmn_missed": 0.175}
-    doubts |= {"missed_again": 3, "missed_before": None, "missed_after": 0.1875}
-    row = evaluation(doubts=doubts | {"marks": ["disagreement"]})
+def test_page_marks_unreliable_models_and_links_each_mark_to_its_explanation():
+    signs = dict.fromkeys(SHARES, 0.0) | {"disagreement": 0.18, "hofmn_missed": 0.175}
+    signs |= {"missed_again": 3, "missed_before": None, "missed_after": 0.1875}
+    row = evaluation(reliability=signs | {"marks": ["disagreement"]})
     reader = Reader(page.render([row, evaluation(seed=1)], {}, [], ""))
     text = " ".join(reader.text.split())
     assert text.count("△ attacks disagree 18.0 %") == 1
@@ -141,8 +141,8 @@ def test_page_marks_doubts_and_links_each_to_its_explanation():
     assert "hydra, digits, resnet18, unstructured 90 %, seed 0 3 none found 0.1875" in text
     targets = {a["href"][1:] for tag, a in reader.tags if tag == "a" and a["href"][0] == "#"}
     places = {a["id"] for _, a in reader.tags if "id" in a}
-    assert targets <= places and "doubt-disagreement" in targets
-    assert {f"doubt-{key}" for key in MARKS} <= places
+    assert targets <= places and "mark-disagreement" in targets
+    assert {f"mark-{key}" for key in MARKS} <= places
 
 
 def test_page_shows_costs_where_there_are_any(html):

@@ -172,6 +172,8 @@ def test_console_shows_percentages_intervals_and_reasons():
     assert "collapsed: loss is <NaN> & gone" in text
     assert re.search(r"^ *\? awt, .*gradients vanish; Square <wins>", text, re.MULTILINE)
     assert "digits: Linf eps 1/5, 200 test images" in text
+    assert text.count("? possibly unreliable") == 1
+    assert "possibly unreliable" not in printed([evaluation()])
 
 
 def test_console_takes_reasons_as_text_not_as_markup():
