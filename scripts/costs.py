@@ -40,7 +40,7 @@ def times(job: jobs.Job[CostsSpec]) -> dict[str, Any]:
     loaded = load_checkpoint(job.args.checkpoint, device)
     shape = (batch, loaded.spec.channels, loaded.spec.size, loaded.spec.size)
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
-    nets = {"dense": loaded.net, "compact": for_attacks(loaded.net, x[:16])}
+    nets = {"saved": loaded.net, "compact": for_attacks(loaded.net, x[:16])}
     found = {"batch": batch, "threads": job.args.threads}
     gpu = device.type == "cuda"
     found["device"] = torch.cuda.get_device_name(device) if gpu else platform.machine()

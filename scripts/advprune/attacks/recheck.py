@@ -36,13 +36,14 @@ def recheck(
 ) -> list[dict[str, Any]]:
     """Attack the missed images x [N, C, H, W] again; `rows` are theirs, in order.
 
-    One entry per image: `hofmn` is the distance that the leaderboard uses (None where no point
-    was found), `autoattack` that of AutoAttack's point, `again` what FMN makes of it. The last
-    two are None where AutoAttack, with fewer images around it, does not break the image again.
+    One entry per image: `distance_before` is HO-FMN's, which the leaderboard uses (None where no
+    point was found), `distance_autoattack` that of AutoAttack's point, `distance_after` what FMN
+    makes of it. The last two are None where AutoAttack, with fewer images around it, does not
+    break the image again.
     """
     if len(rows) == 0:
         return []
-    found = autoattack(
+    verdicts = autoattack(
         net,
         x,
         y,
@@ -52,13 +53,13 @@ def recheck(
         version=version,
         attacks=sorted(set(rows["broken_by"])),
     )
-    norms = (found.adversarial - x).abs().flatten(1).amax(1)
+    norms = (verdicts.adversarial - x).abs().flatten(1).amax(1)
     again = [
         fmn(net, images, labels, steps=steps, config=config, start=start).distance
         for images, labels, start in zip(
             x.split(batch_size),
             y.split(batch_size),
-            found.adversarial.split(batch_size),
+            verdicts.adversarial.split(batch_size),
             strict=True,
         )
     ]
@@ -67,13 +68,13 @@ def recheck(
         {
             "index": row["index"],
             "broken_by": row["broken_by"],
-            "hofmn": row["distance"] if np.isfinite(row["distance"]) else None,
-            "autoattack": None if robust else norm,
-            "again": None if robust else distance,
+            "distance_before": row["distance"] if np.isfinite(row["distance"]) else None,
+            "distance_autoattack": None if robust else norm,
+            "distance_after": None if robust else distance,
         }
         for row, robust, norm, distance in zip(
             rows.to_dict("records"),
-            found.robust.tolist(),
+            verdicts.robust.tolist(),
             norms.tolist(),
             distances,
             strict=True,

@@ -25,8 +25,9 @@ def evaluate(
     """Join the audit with both attacks' verdicts on the same images.
 
     Accuracies are in [0, 1] with 95 % Wilson bounds. `worst` counts an image as robust when
-    neither attack breaks it; `held` has these verdicts image by image. The status is `flagged`,
-    with the reasons, when the audit objects or when the clean accuracy cannot be told from chance.
+    neither attack breaks it; `robust_images` has these verdicts image by image, packed. The status
+    is `flagged`, with the reasons, when the audit objects or when the clean accuracy cannot be told
+    from chance.
     """
     for name, table, kind in (("autoattack", autoattack, AUTOATTACK), ("hofmn", hofmn, HOFMN)):
         if list(table.columns) != list(kind):
@@ -51,7 +52,7 @@ def evaluate(
     return record | {
         "model": model,
         "images": len(autoattack),
-        "held": pack(verdicts["worst"]),
+        "robust_images": pack(verdicts["worst"]),
         "audit": {k: v for k, v in audit.items() if k not in ("layers", "reasons")},
         "curve": _curve(hofmn["distance"].to_numpy(), eps),
         "broken_by": {str(k): int(n) for k, n in sorted(broken.items()) if k},

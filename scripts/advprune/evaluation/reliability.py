@@ -34,7 +34,8 @@ def summarise(
     `checked` is the content of the model's reliability.json. The indicators are shares of its
     sample's correctly classified images; None where there is none. All others are shares of all
     images.
-    `missed_before` and `missed_after` are median distances of the images that HO-FMN missed.
+    `hofmn_recovered` counts the images that HO-FMN missed and FMN breaks from AutoAttack's point,
+    `distance_before` and `distance_after` are the medians of their distances.
     """
     broken = ~autoattack["robust"].to_numpy()
     near = ~robust_at(hofmn["distance"], eps)
@@ -46,11 +47,11 @@ def summarise(
     }
     counts, images = checked["indicators"], checked["images"]
     shares |= {name: counts[name] / images if images else None for name in INDICATORS}
-    again = [row for row in checked["missed"] if row["again"] is not None]
+    recovered = [row for row in checked["missed"] if row["distance_after"] is not None]
     return shares | {
-        "missed_again": len(again),
-        "missed_before": _median([row["hofmn"] for row in again]),
-        "missed_after": _median([row["again"] for row in again]),
+        "hofmn_recovered": len(recovered),
+        "distance_before": _median([row["distance_before"] for row in recovered]),
+        "distance_after": _median([row["distance_after"] for row in recovered]),
         "marks": marks(shares),
     }
 

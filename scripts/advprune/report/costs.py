@@ -15,8 +15,8 @@ from advprune.report.records import IDENTITY, Record
 
 COUNTS = ["params", "nonzero", "compact_params", "macs", "compact_macs", "theoretical_macs"]
 TIMES = [
-    *("one_dense_ms", "one_compact_ms", "one_dense_median_ms", "one_compact_median_ms"),
-    *("one_repeats", "batch", "batch_dense_ms", "batch_compact_ms", "batch_dense_median_ms"),
+    *("one_saved_ms", "one_compact_ms", "one_saved_median_ms", "one_compact_median_ms"),
+    *("one_repeats", "batch", "batch_saved_ms", "batch_compact_ms", "batch_saved_median_ms"),
     *("batch_compact_median_ms", "batch_repeats", "threads", "device"),
 ]
 

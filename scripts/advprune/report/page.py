@@ -85,7 +85,9 @@ def render(
         batches=sorted({int(row["batch"]) for row in (costs or {}).values()}),
         fidelity=FIDELITY,
         marks=MARKS,
-        rechecked=[row for row in rows if not pd.isna(row["missed_again"]) and row["missed_again"]],
+        rechecked=[
+            row for row in rows if not pd.isna(row["hofmn_recovered"]) and row["hofmn_recovered"]
+        ],
         methods=[_method(key, cards.get(key, {})) for key in used],
     )
 

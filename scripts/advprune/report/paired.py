@@ -94,7 +94,7 @@ def level_with_best(evaluations: Sequence[Record]) -> set[tuple[Group, str]]:
     against it as in `compare`. Where two have no seed in common there is no test, and nothing that
     tells them apart. Flagged models, and those without verdicts per image, neither lead nor count.
     """
-    rows = [r for r in records(evaluations) if r["status"] == "ok" and "held" in r]
+    rows = [r for r in records(evaluations) if r["status"] == "ok" and "robust_images" in r]
     level = set()
     for group, methods in _by_method(rows).items():
         means = {m: fmean(r["worst_accuracy"] for r in methods[m].values()) for m in methods}
@@ -125,7 +125,9 @@ def _pair(method: Mapping[int, Record], reference: Mapping[int, Record]) -> Reco
     seeds = sorted(set(method) & set(reference))
     if not seeds:
         return None
-    ours, theirs = (np.array([_held(rows[s]) for s in seeds]) for rows in (method, reference))
+    ours, theirs = (
+        np.array([_robust_images(rows[s]) for s in seeds]) for rows in (method, reference)
+    )
     if ours.shape != theirs.shape:
         raise UserError(f"{method[seeds[0]]['method']}: other test images than the reference")
     each = (ours.mean(axis=1) - theirs.mean(axis=1)).tolist()
@@ -144,10 +146,10 @@ def _pair(method: Mapping[int, Record], reference: Mapping[int, Record]) -> Reco
     }
 
 
-def _held(row: Record) -> NDArray[np.bool_]:
-    if "held" not in row:
+def _robust_images(row: Record) -> NDArray[np.bool_]:
+    if "robust_images" not in row:
         raise UserError(f"{row['method']}: this evaluation has no verdicts per image")
-    return unpack(row["held"], row["images"])
+    return unpack(row["robust_images"], row["images"])
 
 
 def _verdict(pair: Record, p_adjusted: float) -> str:

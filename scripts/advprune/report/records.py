@@ -52,6 +52,8 @@ def _identity(path: str | Path, evaluation: Record) -> Identity:
         evaluation["status"]
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: not an evaluation (lacks {error})") from None
+    if {"doubts", "held"} & evaluation.keys():
+        raise UserError(f"{path}: made by an earlier version; snakemake makes it again")
     if evaluation["model"]["structure"] not in STRUCTURES:
         raise UserError(f"{path}: unknown structure '{evaluation['model']['structure']}'")
     return identity

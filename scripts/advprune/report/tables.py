@@ -29,7 +29,7 @@ from advprune.report.records import (
     records,
 )
 
-COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed", "missed_again"]
+COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed", "hofmn_recovered"]
 TEXTS = [
     "method",
     "dataset",
@@ -52,7 +52,7 @@ COLUMNS = [
     "warnings",
     "reliability",
     *SHARES,
-    *("missed_again", "missed_before", "missed_after"),
+    *("hofmn_recovered", "distance_before", "distance_after"),
 ]
 
 

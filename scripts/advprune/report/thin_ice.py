@@ -42,55 +42,55 @@ class Pair:
             raise UserError(f"{self.model['method']}: other test images than the dense net")
 
     @property
-    def held(self) -> NDArray[np.bool_]:
+    def robust_before(self) -> NDArray[np.bool_]:
         """The dense net is robust at eps."""
         return robust_at(self.before, self.eps)
 
     @property
     def lost(self) -> NDArray[np.bool_]:
         """The dense net is robust at eps, the pruned one is not."""
-        return self.held & ~robust_at(self.after, self.eps)
+        return self.robust_before & ~robust_at(self.after, self.eps)
 
     @property
     def gained(self) -> NDArray[np.bool_]:
         """The pruned net is robust at eps, the dense one is not."""
-        return ~self.held & robust_at(self.after, self.eps)
+        return ~self.robust_before & robust_at(self.after, self.eps)
 
 
 def by_model(pairs: Sequence[Pair]) -> pd.DataFrame:
     """One row per pruned model; counts of images, and distances of the dense net.
 
-    `thin_ice` is the chance that a lost image was nearer to an adversarial before pruning than a
-    kept one (0.5: distance says nothing), `rank_correlation` Spearman's of before and after.
+    `thin_ice_auc` is the chance that a lost image was nearer to an adversarial before pruning than
+    a kept one (0.5: distance says nothing), `rank_correlation` Spearman's of before and after.
     """
     rows = []
     for pair in pairs:
-        lost, kept = pair.before[pair.lost], pair.before[pair.held & ~pair.lost]
-        counts = {"images": len(pair.before), "held_before": int(pair.held.sum())}
+        lost, kept = pair.before[pair.lost], pair.before[pair.robust_before & ~pair.lost]
+        counts = {"images": len(pair.before), "robust_before": int(pair.robust_before.sum())}
         counts |= {"lost": int(pair.lost.sum()), "gained": int(pair.gained.sum())}
-        medians = {"median_lost": _median(lost), "median_kept": _median(kept)}
-        chance = {"thin_ice": thin(lost, kept), "rank_correlation": _correlation(pair)}
-        rows.append(dict(pair.model) | counts | medians | chance)
+        medians = {"distance_lost": _median(lost), "distance_kept": _median(kept)}
+        ranks = {"thin_ice_auc": superiority(lost, kept), "rank_correlation": _correlation(pair)}
+        rows.append(dict(pair.model) | counts | medians | ranks)
     return pd.DataFrame(rows)
 
 
 def by_image(pairs: Sequence[Pair], labels: NDArray[np.int64]) -> pd.DataFrame:
-    """One row per image: its median distance before, and how many models held, lost, gained it."""
+    """One row per image: median distances, and in how many models it is robust, lost, gained."""
     return pd.DataFrame(
         {
             "index": np.arange(len(labels)),
             "label": labels,
-            "before": np.median([p.before for p in pairs], axis=0),
-            "after": np.median([p.after for p in pairs], axis=0),
+            "distance_before": np.median([p.before for p in pairs], axis=0),
+            "distance_after": np.median([p.after for p in pairs], axis=0),
             "models": len(pairs),
-            "held_before": np.sum([p.held for p in pairs], axis=0),
+            "robust_before": np.sum([p.robust_before for p in pairs], axis=0),
             "lost": np.sum([p.lost for p in pairs], axis=0),
             "gained": np.sum([p.gained for p in pairs], axis=0),
         }
     )
 
 
-def thin(lost: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
+def superiority(lost: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
     """Chance that a lost image's distance is below a kept one's, ties half; NaN without both."""
     if not len(lost) or not len(kept):
         return np.nan
@@ -101,7 +101,7 @@ def thin(lost: NDArray[np.float64], kept: NDArray[np.float64]) -> float:
 def figure(pairs: Sequence[Pair], names: Mapping[str, str], title: str) -> Figure:
     """Draw distance after against before: a panel per method, the one that loses least first.
 
-    The last panel shows, over all models, the share of held images that were lost by the distance
+    The last panel shows, over all models, the share of robust images that were lost by the distance
     they had. Points beyond twice eps lie on the border.
     """
     methods: dict[str, list[Pair]] = {}
@@ -149,9 +149,9 @@ def _scatter(axes: Axes, pairs: Sequence[Pair]) -> None:
 
 
 def _by_distance(axes: Axes, pairs: Sequence[Pair]) -> None:
-    """Share lost of the images held before, in bins of equal counts of their distance before."""
-    before = np.concatenate([p.before[p.held] for p in pairs])
-    lost = np.concatenate([p.lost[p.held] for p in pairs])
+    """Share lost of the images robust before, in bins of equal counts of their distance before."""
+    before = np.concatenate([p.before[p.robust_before] for p in pairs])
+    lost = np.concatenate([p.lost[p.robust_before] for p in pairs])
     order = np.argsort(before, kind="stable")
     parts = [part for part in np.array_split(order, BINS) if len(part)]
     x = [min(np.median(before[part]), 2 * pairs[0].eps) for part in parts]

@@ -25,10 +25,11 @@ def tables():
 
 
 def found(images=9, **counts):
+    distances = ("distance_before", "distance_autoattack", "distance_after")
     missed = [
-        {"index": 2, "broken_by": "fab-t", "hofmn": 0.3, "autoattack": 0.2, "again": 0.18},
-        {"index": 3, "broken_by": "square", "hofmn": None, "autoattack": 0.2, "again": 0.2},
-        {"index": 4, "broken_by": "square", "hofmn": 0.3, "autoattack": None, "again": None},
+        {"index": 2, "broken_by": "fab-t"} | dict(zip(distances, (0.3, 0.2, 0.18), strict=True)),
+        {"index": 3, "broken_by": "square"} | dict(zip(distances, (None, 0.2, 0.2), strict=True)),
+        {"index": 4, "broken_by": "square"} | dict(zip(distances, (0.3, None, None), strict=True)),
     ]
     return {
         "images": images,
@@ -49,12 +50,12 @@ def test_shares_follow_from_the_tables():
 
 def test_medians_are_over_the_images_broken_again_and_none_found_is_farthest():
     record = summarise(*tables(), found(), eps=0.2)
-    assert (record["missed_again"], record["missed_after"]) == (2, pytest.approx(0.19))
-    assert record["missed_before"] is None  # half of them at infinity
+    assert (record["hofmn_recovered"], record["distance_after"]) == (2, pytest.approx(0.19))
+    assert record["distance_before"] is None  # half of them at infinity
     lone = found() | {"missed": found()["missed"][:1]}
-    assert summarise(*tables(), lone, eps=0.2)["missed_before"] == 0.3
+    assert summarise(*tables(), lone, eps=0.2)["distance_before"] == 0.3
     nothing = summarise(*tables(), found() | {"missed": []}, eps=0.2)
-    assert (nothing["missed_again"], nothing["missed_before"]) == (0, None)
+    assert (nothing["hofmn_recovered"], nothing["distance_before"]) == (0, None)
 
 
 def test_a_sample_without_a_right_answer_has_no_shares():

@@ -115,10 +115,10 @@ def test_only_web_addresses_become_links():
 
 def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apart():
     """The intervals of all three overlap; on the same images one is below beyond doubt."""
-    held = {"best": range(100), "near": range(2, 100), "below": range(12, 100)}
+    robust = {"best": range(100), "near": range(2, 100), "below": range(12, 100)}
     rows = [
-        evaluation(m, worst=len(kept) / 200, held=pack(np.isin(np.arange(200), kept)))
-        for m, kept in held.items()
+        evaluation(m, worst=len(kept) / 200, robust_images=pack(np.isin(np.arange(200), kept)))
+        for m, kept in robust.items()
     ]
     text = " ".join(Reader(page.render([dense(), *rows], {}, [], "")).text.split())
     models = text[text.index("Click a heading") : text.index("Security evaluation curves")]
@@ -132,7 +132,7 @@ def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apar
 
 def test_page_marks_unreliable_models_and_links_each_mark_to_its_explanation():
     signs = dict.fromkeys(SHARES, 0.0) | {"disagreement": 0.18, "hofmn_missed": 0.175}
-    signs |= {"missed_again": 3, "missed_before": None, "missed_after": 0.1875}
+    signs |= {"hofmn_recovered": 3, "distance_before": None, "distance_after": 0.1875}
     row = evaluation(reliability=signs | {"marks": ["disagreement"]})
     reader = Reader(page.render([row, evaluation(seed=1)], {}, [], ""))
     text = " ".join(reader.text.split())
@@ -151,8 +151,8 @@ def test_page_shows_costs_where_there_are_any(html):
     shown = page.render(SEVERAL, CARDS, [], "demo", costs={key: known})
     text = " ".join(Reader(shown).text.split())
     assert "of 176 k compact 1.00 k 1.23 M theoretical 123 k compact 2.35 k" in text
-    assert "0.190 ms dense 12.5 ms batch –" in text
-    assert text.count("– dense – batch –") == len(SEVERAL) - 1
+    assert "0.190 ms saved 12.5 ms batch –" in text
+    assert text.count("– saved – batch –") == len(SEVERAL) - 1
     assert "(x86_64, 1 thread)" in text and "for 100 images" in text
     assert "compact" not in html
 

@@ -12,11 +12,11 @@ from helpers.report_samples import evaluation
 IMAGES = 40
 
 
-def held(*robust):
-    """Verdicts that hold the given images."""
+def robust(*images):
+    """Verdicts in which the given images are robust."""
     bits = np.zeros(IMAGES, dtype=bool)
-    bits[list(robust)] = True
-    return {"held": pack(bits), "images": IMAGES}
+    bits[list(images)] = True
+    return {"robust_images": pack(bits), "images": IMAGES}
 
 
 def by_enumeration(differences):
@@ -62,11 +62,11 @@ def test_text_that_is_no_packed_verdicts_is_refused(text, samples):
 
 def test_methods_are_compared_image_by_image_over_common_seeds():
     runs = [
-        evaluation("hydra", seed=0, **held(*range(30))),
-        evaluation("hydra", seed=1, **held(*range(20))),
-        evaluation("hydra", seed=2, **held()),
-        evaluation("lwm", seed=0, **held(*range(5, 20))),
-        evaluation("lwm", seed=1, **held(*range(18), 35)),
+        evaluation("hydra", seed=0, **robust(*range(30))),
+        evaluation("hydra", seed=1, **robust(*range(20))),
+        evaluation("hydra", seed=2, **robust()),
+        evaluation("lwm", seed=0, **robust(*range(5, 20))),
+        evaluation("lwm", seed=1, **robust(*range(18), 35)),
     ]
     frame = compare(runs)
     assert len(frame) == 1
@@ -83,10 +83,10 @@ def test_methods_are_compared_image_by_image_over_common_seeds():
 
 def test_a_difference_that_a_seed_contradicts_gets_no_verdict():
     runs = [
-        evaluation("hydra", seed=0, **held(*range(39))),
-        evaluation("hydra", seed=1, **held(3)),
-        evaluation("random", seed=0, **held()),
-        evaluation("random", seed=1, **held(4, 5)),
+        evaluation("hydra", seed=0, **robust(*range(39))),
+        evaluation("hydra", seed=1, **robust(3)),
+        evaluation("random", seed=0, **robust()),
+        evaluation("random", seed=1, **robust(4, 5)),
     ]
     row = compare(runs).iloc[0]
     assert row["p_adjusted"] < 0.001
@@ -95,7 +95,7 @@ def test_a_difference_that_a_seed_contradicts_gets_no_verdict():
 
 def test_groups_are_not_mixed_and_references_compared_too():
     runs = [
-        evaluation(m, structure=s, **held(*range(k)))
+        evaluation(m, structure=s, **robust(*range(k)))
         for m, s, k in [
             ("random", "unstructured", 1),
             ("lwm", "unstructured", 2),
@@ -103,7 +103,7 @@ def test_groups_are_not_mixed_and_references_compared_too():
             ("radmm", "filters", 9),
         ]
     ]
-    frame = compare([*runs, evaluation("dense", "none", 0.0, **held())])
+    frame = compare([*runs, evaluation("dense", "none", 0.0, **robust())])
     assert set(zip(frame["structure"], frame["method"], frame["reference"], strict=True)) == {
         ("unstructured", "lwm", "random"),
         ("unstructured", "random", "lwm"),
@@ -112,16 +112,16 @@ def test_groups_are_not_mixed_and_references_compared_too():
 
 
 def test_other_test_images_are_an_error():
-    runs = [evaluation("hydra", **held(1)), evaluation("lwm", held="ff", images=8)]
+    runs = [evaluation("hydra", **robust(1)), evaluation("lwm", robust_images="ff", images=8)]
     with pytest.raises(UserError, match="other test images"):
         compare(runs)
 
 
 def test_the_tables_name_winners_in_bold_and_mark_flags():
     runs = [
-        evaluation("hydra", **held(*range(30))),
-        evaluation("random", **held(*range(10)), status="flagged", reason="why"),
-        evaluation("lwm", **held(*range(11))),
+        evaluation("hydra", **robust(*range(30))),
+        evaluation("random", **robust(*range(10)), status="flagged", reason="why"),
+        evaluation("lwm", **robust(*range(11))),
     ]
     text = markdown(compare(runs), {"hydra": "HYDRA"})
     lines = [line for line in text.splitlines() if line.startswith("|")][2:]
@@ -135,7 +135,7 @@ def level(*runs):
 
 
 def run(method, kept, seed=0, **extra):
-    return evaluation(method, seed=seed, worst=len(kept) / IMAGES, **held(*kept), **extra)
+    return evaluation(method, seed=seed, worst=len(kept) / IMAGES, **robust(*kept), **extra)
 
 
 def test_level_are_the_methods_that_the_test_cannot_tell_from_the_best():
@@ -161,7 +161,7 @@ def test_flagged_dense_and_unlike_groups_do_not_matter():
         run("far", range(2)),
         run("other", range(1), structure="filters"),
         evaluation("old", worst=0.99),  # without verdicts per image
-        evaluation("dense", "none", 0.0, **held(*range(40))),
+        evaluation("dense", "none", 0.0, **robust(*range(40))),
     ]
     assert level(*runs) == {"best", "other"}
     assert {group[2] for group, method in level_with_best(runs) if method == "other"} == {"filters"}

@@ -42,13 +42,15 @@ def test_nothing_to_report_is_a_user_error():
             call([])
 
 
-@pytest.mark.parametrize("damage", ["lacks", "unknown structure", "already given"])
+@pytest.mark.parametrize("damage", ["lacks", "unknown structure", "earlier", "already given"])
 def test_unfit_evaluations_are_named(tmp_path, damage):
     good, bad = evaluation(), evaluation(seed=1)
     if damage == "lacks":
         del bad["model"]["seed"]
     elif damage == "unknown structure":
         bad["model"]["structure"] = "blocks"
+    elif damage == "earlier":
+        bad["doubts"] = {"marks": ["disagreement"]}
     else:
         bad = copy.deepcopy(good)
     with pytest.raises(UserError, match=rf"1\.json.*{damage}"):

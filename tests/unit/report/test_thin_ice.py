@@ -5,7 +5,7 @@ import pytest
 
 from advprune.base.errors import UserError
 from advprune.report.curves import save
-from advprune.report.thin_ice import LOST, Pair, by_image, by_model, figure, thin
+from advprune.report.thin_ice import LOST, Pair, by_image, by_model, figure, superiority
 
 EPS = 0.2
 BEFORE = np.array([0.0, 0.1, 0.21, 0.22, 0.3, 0.4, 0.2, np.inf])
@@ -19,7 +19,7 @@ def pair(before=BEFORE, after=AFTER, method="lwm", **model):
 def test_lost_and_gained_are_changes_of_the_verdict_at_eps():
     """A distance of exactly eps is broken, as everywhere."""
     found = pair()
-    assert found.held.nonzero()[0].tolist() == [2, 3, 4, 5, 7]
+    assert found.robust_before.nonzero()[0].tolist() == [2, 3, 4, 5, 7]
     assert found.lost.nonzero()[0].tolist() == [2, 3, 5]
     assert found.gained.nonzero()[0].tolist() == [1, 6]
 
@@ -27,18 +27,18 @@ def test_lost_and_gained_are_changes_of_the_verdict_at_eps():
 def test_a_models_row():
     row = by_model([pair(structure="filters")]).iloc[0]
     assert (row["method"], row["structure"]) == ("lwm", "filters")
-    assert (row["images"], row["held_before"], row["lost"], row["gained"]) == (8, 5, 3, 2)
-    assert row["median_lost"] == 0.22
-    assert row["median_kept"] == np.inf  # of 0.3 and none found
-    assert row["thin_ice"] == pytest.approx(5 / 6)  # all pairs but (0.4, 0.3)
+    assert (row["images"], row["robust_before"], row["lost"], row["gained"]) == (8, 5, 3, 2)
+    assert row["distance_lost"] == 0.22
+    assert row["distance_kept"] == np.inf  # of 0.3 and none found
+    assert row["thin_ice_auc"] == pytest.approx(5 / 6)  # all pairs but (0.4, 0.3)
 
 
-def test_thin_ice_counts_pairs():
+def test_superiority_counts_pairs():
     rng = np.random.default_rng(0)
     lost, kept = rng.integers(0, 6, 20) / 10, rng.integers(2, 9, 30) / 10
     below = np.mean([(a < b) + (a == b) / 2 for a in lost for b in kept])
-    assert thin(lost, kept) == pytest.approx(below)
-    assert np.isnan(thin(lost, kept[:0])) and np.isnan(thin(lost[:0], kept))
+    assert superiority(lost, kept) == pytest.approx(below)
+    assert np.isnan(superiority(lost, kept[:0])) and np.isnan(superiority(lost[:0], kept))
 
 
 def test_rank_correlation_does_not_ask_for_a_scale():
@@ -55,10 +55,10 @@ def test_an_images_row_counts_models():
     frame = by_image([pair(), other], np.arange(8))
     assert frame["lost"].tolist() == [0, 0, 2, 2, 1, 2, 0, 1]
     assert frame["gained"].tolist() == [0, 1, 0, 0, 0, 0, 1, 0]
-    assert frame["held_before"].tolist() == [0, 0, 2, 2, 2, 2, 0, 2]
+    assert frame["robust_before"].tolist() == [0, 0, 2, 2, 2, 2, 0, 2]
     assert frame["models"].eq(2).all()
-    assert frame["before"].tolist() == BEFORE.tolist()
-    assert frame["after"][4] == pytest.approx(0.3)
+    assert frame["distance_before"].tolist() == BEFORE.tolist()
+    assert frame["distance_after"][4] == pytest.approx(0.3)
 
 
 def test_other_images_are_a_user_error():
@@ -87,5 +87,5 @@ def test_a_panel_per_method_with_the_least_loss_first_and_one_for_all(tmp_path):
 
 
 @pytest.mark.parametrize(("before", "after"), [([0.0, 0.1], [0.0, 0.1]), ([0.3], [np.inf])])
-def test_nothing_held_and_nothing_lost_can_be_drawn(before, after):
+def test_nothing_robust_and_nothing_lost_can_be_drawn(before, after):
     assert len(figure([pair(before, after)], {}, "t").axes) == 2

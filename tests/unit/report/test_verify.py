@@ -49,7 +49,7 @@ def tree(tmp_path):
     card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(test)}}
     card["parents"]["checkpoint"] = net_sum
     write_json(root / MODEL / "autoattack-0.card.json", card)
-    record = evaluation(held="00")
+    record = evaluation(robust_images="00")
     write_json(root / MODEL / "evaluation.json", record)
     parents = {name: sha256(root / MODEL / name) for name in COUNTED}
     card = {"sha256": sha256(root / MODEL / "evaluation.json"), "parents": parents}
