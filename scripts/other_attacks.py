@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from advprune.attacks.opinions import ATTACKS, opinion
+from advprune.attacks.other_libraries import ATTACKS, distance_by
 from advprune.attacks.verdicts import read_tables, robust_at, worst
 from advprune.base.files import write_json
 from advprune.base.record import to_dict
@@ -20,19 +20,19 @@ def main() -> None:
     args, spec = job.args, job.spec
     _, x, y = job.test_shard(0, spec.images)
     known = read_tables(args.distances)["distance"].to_numpy()[: len(x)]
-    held = worst(read_tables(args.autoattack)["robust"][: len(x)], known, spec.eps)
+    robust_so_far = worst(read_tables(args.autoattack)["robust"][: len(x)], known, spec.eps)
     net = for_attacks(job.checkpoint(args.checkpoint, job.test_data).net, x)
     rows = []
     for name in ATTACKS:
-        seed = derive(spec.row.seed, "opinions", name)
-        distance = opinion(name, net, x, y, eps=spec.eps, steps=spec.steps, seed=seed)
+        seed = derive(spec.row.seed, "other_attacks", name)
+        distance = distance_by(name, net, x, y, eps=spec.eps, steps=spec.steps, seed=seed)
         distance = distance.double().cpu().numpy()
         robust = robust_at(distance, spec.eps)
         # by more than a thousandth: nearer by rounding is no better
         nearer = distance < 0.999 * known
         counts = {"images": len(x), "robust": int(robust.sum()), "nearer": int(nearer.sum())}
-        counts["robust_so_far"] = int(held.sum())
-        counts["newly_broken"] = int(np.sum(held & ~robust))
+        counts["robust_so_far"] = int(robust_so_far.sum())
+        counts["newly_broken"] = int(np.sum(robust_so_far & ~robust))
         rows.append(to_dict(spec.row) | {"attack": name} | counts)
         cli.log.info("%s: %d of %d images robust", name, robust.sum(), len(x))
     write_json(args.out, rows)

@@ -1,4 +1,4 @@
-"""Second opinions on a net's robustness: attacks of other libraries, with their own defaults.
+"""Attacks of other libraries, with their own defaults.
 
 From foolbox (Rauber et al. 2020): DeepFool for Linf (Moosavi-Dezfooli et al. 2016), Carlini &
 Wagner 2017 for L2, Brendel & Bethge 2019 for Linf, PGD with restarts (Madry et al. 2018). From
@@ -26,13 +26,13 @@ SAMPLES = 64  # pairs of scores for one estimated gradient of SPSA
 
 def deepfool(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """DeepFool; `eps` is not used."""
-    return foolbox.attacks.LinfDeepFoolAttack(steps=steps)(_wrapped(net, x), x, y, epsilons=None)[1]
+    return foolbox.attacks.LinfDeepFoolAttack(steps=steps)(_wrap(net, x), x, y, epsilons=None)[1]
 
 
 def carlini_wagner(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """Carlini & Wagner's attack, which minimises the L2 norm; `eps` is not used."""
     attack = foolbox.attacks.L2CarliniWagnerAttack(steps=steps)
-    return attack(_wrapped(net, x), x, y, epsilons=None)[1]
+    return attack(_wrap(net, x), x, y, epsilons=None)[1]
 
 
 def brendel_bethge(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
@@ -40,20 +40,21 @@ def brendel_bethge(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int)
 
     `eps` is not used. Images keep their place where the net puts all images into their class.
     """
-    starts, found = _nearest_others(net, x, y)
+    starts, reachable = _nearest_of_other_classes(net, x, y)
     points = x.clone()
-    if found.any():
+    if reachable.any():
         attack = foolbox.attacks.LinfinityBrendelBethgeAttack(steps=steps)
-        wrapped, some = _wrapped(net, x), x[found]
-        begin = starts[found]
-        points[found] = attack(wrapped, some, y[found], starting_points=begin, epsilons=None)[1]
+        wrapped, some = _wrap(net, x), x[reachable]
+        begin = starts[reachable]
+        labels = y[reachable]
+        points[reachable] = attack(wrapped, some, labels, starting_points=begin, epsilons=None)[1]
     return points
 
 
 def pgd_restarts(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
     """PGD within eps from several random starts."""
     attack = foolbox.attacks.LinfPGD(steps=steps).repeat(RESTARTS)
-    return attack(_wrapped(net, x), x, y, epsilons=eps)[1]
+    return attack(_wrap(net, x), x, y, epsilons=eps)[1]
 
 
 def spsa(net: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int) -> Tensor:
@@ -75,7 +76,7 @@ ATTACKS: dict[str, Callable[[nn.Module, Tensor, Tensor, float, int], Tensor]] = 
 }
 
 
-def opinion(
+def distance_by(
     name: str, net: nn.Module, x: Tensor, y: Tensor, *, eps: float, steps: int, seed: int
 ) -> Tensor:
     """Linf distances [N] that an attack of `ATTACKS` finds for images x [N, C, H, W] in [0, 1].
@@ -98,12 +99,12 @@ def opinion(
     return distance
 
 
-def _wrapped(net: nn.Module, x: Tensor) -> foolbox.PyTorchModel:
+def _wrap(net: nn.Module, x: Tensor) -> foolbox.PyTorchModel:
     return foolbox.PyTorchModel(net, bounds=(0, 1), device=x.device)
 
 
 @torch.no_grad()
-def _nearest_others(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _nearest_of_other_classes(net: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """(for each image the nearest of them that the net puts elsewhere, whether there is one)."""
     apart = torch.cdist(x.flatten(1), x.flatten(1), p=torch.inf)
     apart[net(x).argmax(1)[None] == y[:, None]] = torch.inf

@@ -1,14 +1,14 @@
-"""Second opinions, asked for by the configuration."""
+"""Attacks of other libraries, asked for by the configuration."""
 
 import pandas as pd
 import pytest
 
-from advprune.attacks.opinions import ATTACKS
+from advprune.attacks.other_libraries import ATTACKS
 from helpers.checkout import tiny_config
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-TABLE = "results/tiny/opinions.csv"
+TABLE = "results/tiny/other_attacks.csv"
 
 
 def test_the_switch_adds_a_table_with_a_row_per_attack(finished, tmp_path):
@@ -16,8 +16,8 @@ def test_the_switch_adds_a_table_with_a_row_per_attack(finished, tmp_path):
     config = tiny_config()
     config["grid"][0]["methods"] = ["dense"]
     checkout.configure(config)
-    assert "opinions" not in {rule for rule, _ in checkout.planned()}
-    config["evaluation"]["opinions"] = {"images": 4, "steps": 2}
+    assert "other_attacks" not in {rule for rule, _ in checkout.planned()}
+    config["evaluation"]["other_attacks"] = {"images": 4, "steps": 2}
     checkout.configure(config)
     out = checkout.snakemake("--cores", "1", TABLE)
     assert "Failed to set device" not in out.stdout
@@ -25,4 +25,4 @@ def test_the_switch_adds_a_table_with_a_row_per_attack(finished, tmp_path):
     assert list(table["attack"]) == list(ATTACKS)
     assert (table["images"] == 4).all() and (table["method"] == "dense").all()
     assert (table["newly_broken"] <= table["robust_so_far"]).all()
-    assert not {rule for rule, name in checkout.planned() if "opinions" in name}
+    assert not {rule for rule, name in checkout.planned() if "other_attacks" in name}
