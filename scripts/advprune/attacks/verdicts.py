@@ -4,7 +4,7 @@ A shard's table is one CSV file; `index` is the sample's place in the test set. 
 not need torch, so reports can be made where it is not installed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -70,11 +70,6 @@ def robust_at(distance: ArrayLike, eps: float) -> NDArray[np.bool_]:
     At eps 0 this is the clean verdict, without tolerance.
     """
     return np.asarray(distance, dtype=float) > (eps + EPS_TOLERANCE if eps > 0 else 0.0)
-
-
-def security_curve(distances: ArrayLike, eps_grid: Sequence[float]) -> NDArray[np.float64]:
-    """Robust accuracy at every eps of the grid: the security evaluation curve."""
-    return np.array([accuracy(robust_at(distances, eps)) for eps in eps_grid])
 
 
 def worst(aa_robust: ArrayLike, hofmn_distance: ArrayLike, eps: float) -> NDArray[np.bool_]:

@@ -13,7 +13,6 @@ from advprune.attacks.verdicts import (
     accuracy,
     read_tables,
     robust_at,
-    security_curve,
     worst,
     write_table,
 )
@@ -136,15 +135,6 @@ def test_robust_beyond_eps_only():
     distance = [0, eps / 2, eps, float(np.float32(eps)) + 6e-8, eps + 1e-5, np.inf]
     assert robust_at(distance, eps).tolist() == [False, False, False, False, True, True]
     assert robust_at([0, 1e-9, np.inf], 0).tolist() == [False, True, True]
-
-
-@given(st.lists(st.floats(0, 1) | st.just(np.inf), min_size=1))
-def test_security_curve_falls_from_clean_accuracy(distances):
-    grid = np.linspace(0, 1.1, 12)
-    curve = security_curve(distances, grid)
-    assert curve[0] == np.mean(np.array(distances) > 0)
-    assert (np.diff(curve) <= 0).all()
-    assert curve[-1] == np.mean(np.isinf(distances))
 
 
 def test_worst_case_needs_both():
