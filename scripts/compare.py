@@ -22,8 +22,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluations = records.load(args.evaluations)
     frame = paired.compare(evaluations)
     write_csv(frame, args.csv)
-    cards = records.load_methods(args.methods) | records.external(evaluations)
-    write_text(args.markdown, paired.markdown(frame, records.names(cards)))
+    methods = records.load_methods(args.methods) | records.external(evaluations)
+    write_text(args.markdown, paired.markdown(frame, records.names(methods)))
 
 
 if __name__ == "__main__":

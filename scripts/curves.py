@@ -19,12 +19,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.open_log(args.log)
 
     evaluations = records.load(args.evaluations)
-    cards = records.load_methods(args.methods) | records.external(evaluations)
-    overview = curves.overview(evaluations, cards)
+    methods = records.load_methods(args.methods) | records.external(evaluations)
+    overview = curves.overview(evaluations, methods)
     curves.save(overview, args.pdf)
     curves.save(overview, args.png)
     if args.groups:
-        curves.write_groups(evaluations, cards, args.groups)
+        curves.write_groups(evaluations, methods, args.groups)
 
 
 if __name__ == "__main__":

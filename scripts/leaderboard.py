@@ -26,15 +26,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec = from_json(PageSpec, args.spec)
 
     evaluations = records.load(args.evaluations)
-    cards = records.load_methods(args.methods) | records.external(evaluations)
+    methods = records.load_methods(args.methods) | records.external(evaluations)
     frame = tables.leaderboard(evaluations)
     if args.csv:
         tables.write_csv(frame, args.csv)
     if args.tex:
-        tables.write_latex(frame, args.tex, records.names(cards))
+        tables.write_latex(frame, args.tex, records.names(methods))
     if args.html:
-        found = costs.load(args.costs) if args.costs else None
-        page.write(args.html, evaluations, cards, args.curves, spec.preset, args.thin_ice, found)
+        measured = costs.load(args.costs) if args.costs else None
+        given = (args.curves, spec.preset, args.thin_ice, measured)
+        page.write(args.html, evaluations, methods, *given)
 
 
 if __name__ == "__main__":

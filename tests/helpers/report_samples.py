@@ -1,4 +1,4 @@
-"""Small evaluations and method cards for the tests of the report."""
+"""Small evaluations and methods for the tests of the report."""
 
 import json
 
@@ -66,8 +66,8 @@ def cost(seed=0, **extra):
     return evaluation(seed=seed)["model"] | counts | times | extra
 
 
-def card(key, **extra):
-    """Method card."""
+def method_entry(key, **extra):
+    """What a method's YAML says of it."""
     return {
         "key": key,
         "name": key.upper(),
@@ -88,7 +88,7 @@ SEVERAL = [
     evaluation(seed=0, worst=0.35),
     dense(),
 ]
-CARDS = {key: card(key) for key in ("awt", "dense", "hydra", "radmm")}
+METHODS = {key: method_entry(key) for key in ("awt", "dense", "hydra", "radmm")}
 
 
 def saved(folder, evaluations):

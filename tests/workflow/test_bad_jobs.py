@@ -282,7 +282,7 @@ CASES = [
     ("leaderboard", "evaluations", content({"model": 5}), "not an evaluation"),
     ("leaderboard", "evaluations", content([evaluation()] * 2), "already given"),
     ("leaderboard", "evaluations", runs_code, "not valid JSON"),
-    ("leaderboard", "methods", text, "not a method card"),
+    ("leaderboard", "methods", text, "not a method's YAML"),
     ("compare", "evaluations", content([evaluation("random"), evaluation()]), "no verdicts"),
 ]
 

@@ -40,16 +40,16 @@ def remake(root: Path) -> list[Path]:
 
 def pages(root: Path) -> dict[Path, str]:
     """Every generated page of a checkout, as it should be."""
-    cards = records.load_methods(checkout.method_files(root))
+    methods = records.load_methods(checkout.method_files(root))
     published = catalogue.load_published(root / "config" / "published" / "leaderboard.csv")
     folder = root / "docs" / "methods"
-    found = {folder / "README.md": catalogue.overview(cards)}
-    for key, card in cards.items():
+    texts = {folder / "README.md": catalogue.overview(methods)}
+    for key, method in methods.items():
         path = folder / f"{key}.md"
         if path.exists():
             above = catalogue.written(path.read_text(encoding="utf-8"), key)
         else:
             module = root / "scripts" / "advprune" / "methods" / f"{key}.py"
-            above = catalogue.begun(card, module.read_text(encoding="utf-8"))
-        found[path] = catalogue.page(card, published, above)
-    return found | {root / "docs" / "architecture.md": architecture.render(root)}
+            above = catalogue.begun(method, module.read_text(encoding="utf-8"))
+        texts[path] = catalogue.page(method, published, above)
+    return texts | {root / "docs" / "architecture.md": architecture.render(root)}

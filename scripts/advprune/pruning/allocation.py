@@ -39,7 +39,7 @@ def share_out(total: int, shares: Mapping[str, float], room: Mapping[str, int]) 
     """Distribute `total` over layers in proportion to `shares` (sum 1) within their `room`.
 
     What overflows a layer is spread evenly over those with room left, until nothing overflows
-    (card dnr, step 4). The counts sum to `total`, or to all the room where that is less.
+    (docs/methods/dnr.md, step 6). The counts sum to `total`, or to all the room where that is less.
     """
     total = min(total, sum(room.values()))
     exact = {name: total * share for name, share in shares.items()}

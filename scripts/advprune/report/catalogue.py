@@ -49,22 +49,22 @@ def load_published(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def overview(cards: Mapping[str, Record]) -> str:
-    """Return the tables of all methods, for the cards by key."""
-    stages = [_stage(stage) | {"cards": _members(cards, stage)} for stage in STAGES]
+def overview(methods: Mapping[str, Record]) -> str:
+    """Return the tables of all methods, for the methods by key."""
+    stages = [_stage(stage) | {"methods": _members(methods, stage)} for stage in STAGES]
     return template("methods_overview.md.j2").render(stages=stages)
 
 
-def page(card: Record, published: pd.DataFrame, above: str) -> str:
-    """Return a method's page: what was written by hand, and what follows from its card."""
+def page(method: Record, published: pd.DataFrame, above: str) -> str:
+    """Return a method's page: what was written by hand, and what follows from its YAML."""
     made = template("method.md.j2")
     lower = made.render(
-        card={"deviations": [], "sources": {}} | card,
-        stage=_stage(card["stage"]),
-        settings=list(_settings(card)),
-        published=_numbers(published, card["key"]),
+        method={"deviations": [], "sources": {}} | method,
+        stage=_stage(method["stage"]),
+        settings=list(_settings(method)),
+        published=_numbers(published, method["key"]),
     )
-    return above.rstrip("\n") + "\n\n" + MARKER.format(key=card["key"]) + lower
+    return above.rstrip("\n") + "\n\n" + MARKER.format(key=method["key"]) + lower
 
 
 def written(text: str, key: str) -> str:
@@ -72,10 +72,10 @@ def written(text: str, key: str) -> str:
     return text.split(MARKER.format(key=key))[0]
 
 
-def begun(card: Record, module: str) -> str:
+def begun(method: Record, module: str) -> str:
     """Return the upper part of a new page, from the docstring of the method's module."""
     summary, _, box = (ast.get_docstring(ast.parse(module)) or "").partition("\n\n")
-    parts = [f"# {card['name']}", summary, f"```text\n{box.rstrip()}\n```" if box else ""]
+    parts = [f"# {method['name']}", summary, f"```text\n{box.rstrip()}\n```" if box else ""]
     return "\n\n".join(filter(None, parts))
 
 
@@ -97,16 +97,16 @@ def _stage(stage: str) -> Record:
     return {"title": title, "prunes": prunes, "fields": [*steps, *TAXONOMY]}
 
 
-def _members(cards: Mapping[str, Record], stage: str) -> list[Record]:
-    """Cards of one stage, the oldest first."""
-    members = [card for card in cards.values() if card["stage"] == stage]
-    return sorted(members, key=lambda card: (card["citation"]["year"], card["name"]))
+def _members(methods: Mapping[str, Record], stage: str) -> list[Record]:
+    """Methods of one stage, the oldest first."""
+    members = [m for m in methods.values() if m["stage"] == stage]
+    return sorted(members, key=lambda m: (m["citation"]["year"], m["name"]))
 
 
-def _settings(card: Record) -> Iterator[tuple[str, str]]:
+def _settings(method: Record) -> Iterator[tuple[str, str]]:
     """Every objective, recipe and parameter as (dotted name, one line of YAML)."""
     for kind in ("objectives", "recipes", "params"):
-        for name, value in card[kind].items():
+        for name, value in method[kind].items():
             yield f"{kind}.{name}", _flow(value)
 
 

@@ -104,7 +104,7 @@ def draw(axes: Axes, curves: Sequence[Line], record: Record, look: Mapping[str, 
 
 
 def rank(
-    axes: Axes, curves: Sequence[Line], cards: Mapping[str, Record], look: Mapping[str, Style]
+    axes: Axes, curves: Sequence[Line], methods: Mapping[str, Record], look: Mapping[str, Style]
 ) -> None:
     """Draw accuracy at eps with its band as a ranking, which is the legend of the curves too."""
     for place, line in enumerate(curves):
@@ -117,7 +117,7 @@ def rank(
         sample = Line2D([-0.13, -0.02], [place, place], transform=margin, clip_on=False)
         sample.set(color=style.colour, linestyle=style.dash, linewidth=1.2)
         axes.add_line(sample)
-    axes.set_yticks(range(len(curves)), [_name(line, cards) for line in curves])
+    axes.set_yticks(range(len(curves)), [_name(line, methods) for line in curves])
     axes.tick_params(axis="y", length=0, pad=25)
     axes.set(ylim=(max(len(curves), 1) - 0.5, -0.5))
     axes.set_xlim(left=0)
@@ -125,9 +125,9 @@ def rank(
     axes.spines["left"].set_visible(False)
 
 
-def group_figure(group: Group, members: Sequence[Record], cards: Mapping[str, Record]) -> Figure:
+def group_figure(group: Group, members: Sequence[Record], methods: Mapping[str, Record]) -> Figure:
     """Draw one group at column width (3.5 inches): the curves, and the ranking at eps below."""
-    curves, look = lines(members), _look(members, cards)
+    curves, look = lines(members), _look(members, methods)
     heights = (2.1, 0.135 * len(curves) + 0.1)
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(3.5, sum(heights) + 0.9), layout="constrained")
@@ -135,15 +135,15 @@ def group_figure(group: Group, members: Sequence[Record], cards: Mapping[str, Re
         draw(top, curves, members[0], look)
         top.set_title(f"{group[0]}, {group[1]}: {group_title(group)}")
         top.set(xlabel=_eps_label(members[0]), ylabel="Accuracy under attack (%)")
-        rank(bottom, curves, cards, look)
+        rank(bottom, curves, methods, look)
         bottom.set_xlabel(f"Accuracy at ε = {members[0]['eps_text']} (%)")
     return figure
 
 
-def overview(evaluations: Sequence[Record], cards: Mapping[str, Record]) -> Figure:
+def overview(evaluations: Sequence[Record], methods: Mapping[str, Record]) -> Figure:
     """Draw all groups as small multiples; every dataset and arch starts a new row."""
     rows = records(evaluations)
-    found, look = groups(rows), _look(rows, cards)
+    found, look = groups(rows), _look(rows, methods)
     grid = _grid(list(found))
     curves = {group: lines(members) for group, members in found.items()}
     legend = _ranked(curves.values())
@@ -161,7 +161,7 @@ def overview(evaluations: Sequence[Record], cards: Mapping[str, Record]) -> Figu
             axes.set_title(f"{group[0]}, {group[1]}\n{group_title(group)}")
             axes.set_xlabel(_eps_label(found[group][0]))
         figure.supylabel("Accuracy under attack (%)", fontsize=7.5)
-        _legend(figure, [(look[line.method], _name(line, cards)) for line in legend], across)
+        _legend(figure, [(look[line.method], _name(line, methods)) for line in legend], across)
     return figure
 
 
@@ -174,24 +174,24 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def write_groups(
-    evaluations: Sequence[Record], cards: Mapping[str, Record], folder: str | Path
+    evaluations: Sequence[Record], methods: Mapping[str, Record], folder: str | Path
 ) -> None:
     """Write PDF and PNG of every group as `<dataset>-<arch>-<structure>-<sparsity>` in `folder`."""
     rows = records(evaluations)
     for group, members in groups(rows).items():
-        figure = group_figure(group, members, cards)
+        figure = group_figure(group, members, methods)
         stem = "-".join([*group[:3], f"{group[3]:g}"])
         for suffix in (".pdf", ".png"):
             save(figure, Path(folder) / f"{stem}{suffix}")
 
 
-def _look(members: Sequence[Record], cards: Mapping[str, Record]) -> dict[str, Style]:
+def _look(members: Sequence[Record], methods: Mapping[str, Record]) -> dict[str, Style]:
     dense = {row["method"] for row in members if row["structure"] == "none"}
-    return styles([*cards, *(row["method"] for row in members)], dense)
+    return styles([*methods, *(row["method"] for row in members)], dense)
 
 
-def _name(line: Line, cards: Mapping[str, Record]) -> str:
-    return names(cards).get(line.method, line.method) + ("†" if line.flagged else "")
+def _name(line: Line, methods: Mapping[str, Record]) -> str:
+    return names(methods).get(line.method, line.method) + ("†" if line.flagged else "")
 
 
 def _scale(record: Record) -> int:

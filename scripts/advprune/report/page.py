@@ -37,19 +37,19 @@ FIDELITY = {
 def write(
     path: str | Path,
     evaluations: Sequence[Record],
-    cards: Mapping[str, Record],
+    methods: Mapping[str, Record],
     figures: Sequence[str | Path],
     preset: str,
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
 ) -> None:
-    """Write the page: all models, the PNG `figures`, and the cards of the methods that were run."""
-    write_text(path, render(evaluations, cards, figures, preset, thin_ice, costs))
+    """Write the page: all models, the PNG `figures`, and the YAMLs of the methods that were run."""
+    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs))
 
 
 def render(
     evaluations: Sequence[Record],
-    cards: Mapping[str, Record],
+    methods: Mapping[str, Record],
     figures: Sequence[str | Path],
     preset: str,
     thin_ice: Sequence[str | Path] = (),
@@ -67,7 +67,7 @@ def render(
     environment.filters |= {"percent": percent, "quantity": quantity, "ms": milliseconds}
     table = leaderboard(evaluations).to_dict("records")
     level = level_with_best(evaluations)
-    rows = [_row(row, cards.get(row["method"], {}), level, costs or {}) for row in table]
+    rows = [_row(row, methods.get(row["method"], {}), level, costs or {}) for row in table]
     for before, row in pairwise(rows):
         row["kind"] += " first" * (group_of(before) != group_of(row))
     used = sorted({row["method"] for row in table})
@@ -88,7 +88,7 @@ def render(
         rechecked=[
             row for row in rows if not pd.isna(row["hofmn_recovered"]) and row["hofmn_recovered"]
         ],
-        methods=[_method(key, cards.get(key, {})) for key in used],
+        methods=[_method(key, methods.get(key, {})) for key in used],
     )
 
 
@@ -103,16 +103,16 @@ def quantity(count: Any) -> str:
     return str(count)
 
 
-def _row(row: Record, card: Record, level: set[tuple[Group, str]], costs: Costs) -> Record:
-    """Add what only the page shows: the card's fields and the text that the search looks in."""
+def _row(row: Record, method: Record, level: set[tuple[Group, str]], costs: Costs) -> Record:
+    """Add what only the page shows: the method's fields and the text that the search looks in."""
     kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
-    stage = card.get("stage", "")
+    stage = method.get("stage", "")
     if row["structure"] == "none" and stage != "external":
         stage = "dense"
     shown = {
-        "name": card.get("name", row["method"]),
+        "name": method.get("name", row["method"]),
         "stage": stage,
-        "fidelity": card.get("fidelity", ""),
+        "fidelity": method.get("fidelity", ""),
         "kind": kind,
         "level": row["status"] == "ok" and (group_of(row), row["method"]) in level,
         "marked": marked(row),
@@ -160,17 +160,17 @@ def _figure(path: Path) -> Record:
     return {"title": path.stem, "source": f"data:image/png;base64,{content}"}
 
 
-def _method(key: str, card: Record) -> Record:
-    """Select the card's fields for the page; only web addresses become links."""
-    citation = card.get("citation") or {}
+def _method(key: str, method: Record) -> Record:
+    """Select a method's fields for the page; only web addresses become links."""
+    citation = method.get("citation") or {}
     url = str(citation.get("url", ""))
     return {
         "key": key,
-        "name": card.get("name", key),
-        "stage": card.get("stage", ""),
-        "fidelity": card.get("fidelity", ""),
-        "taxonomy": {k: str(v) for k, v in (card.get("taxonomy") or {}).items()},
+        "name": method.get("name", key),
+        "stage": method.get("stage", ""),
+        "fidelity": method.get("fidelity", ""),
+        "taxonomy": {k: str(v) for k, v in (method.get("taxonomy") or {}).items()},
         "citation": {k: citation.get(k, "") for k in ("title", "authors", "venue", "year")},
         "url": url if url.startswith(("https://", "http://")) else "",
-        "deviations": card.get("deviations") or [],
+        "deviations": method.get("deviations") or [],
     }

@@ -60,28 +60,28 @@ def _identity(path: str | Path, evaluation: Record) -> Identity:
 
 
 def load_methods(paths: Iterable[str | Path]) -> dict[str, Record]:
-    """Read method cards (YAML) into a dict by method key."""
-    cards = {}
+    """Read methods' YAMLs into a dict by key."""
+    methods = {}
     for path in sorted(map(str, paths)):
         try:
-            card = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-            cards[card["key"]] = card
+            method = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            methods[method["key"]] = method
         except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: not a method card ({type(error).__name__})") from None
-    return cards
+            raise UserError(f"{path}: not a method's YAML ({type(error).__name__})") from None
+    return methods
 
 
 def external(evaluations: Iterable[Record]) -> dict[str, Record]:
-    """Cards of nets that were trained elsewhere: all that is known is in their evaluations."""
+    """Methods of nets that were trained elsewhere: all that is known is in their evaluations."""
     models = [e["model"] for e in evaluations if e["model"].get("stage") == "external"]
     return {
         m["method"]: {"key": m["method"], "name": m["name"], "stage": "external"} for m in models
     }
 
 
-def names(cards: Mapping[str, Record]) -> dict[str, str]:
+def names(methods: Mapping[str, Record]) -> dict[str, str]:
     """Display name of every method by key."""
-    return {key: card.get("name", key) for key, card in cards.items()}
+    return {key: method.get("name", key) for key, method in methods.items()}
 
 
 def records(evaluations: Sequence[Record]) -> list[Record]:

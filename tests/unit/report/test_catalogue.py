@@ -11,7 +11,7 @@ from advprune.report.records import load_methods
 from helpers.checkout import tracked
 
 ROOT = Path(__file__).resolve().parents[3]
-CARDS = load_methods(tracked("config/methods"))
+METHODS = load_methods(tracked("config/methods"))
 PUBLISHED = catalogue.load_published(ROOT / "config" / "published" / "leaderboard.csv")
 SURVEY = pd.read_csv(
     ROOT / "config" / "published" / "taxonomy.csv", keep_default_na=False, index_col="key"
@@ -20,14 +20,14 @@ SURVEY = pd.read_csv(
 
 def lower(key):
     """The part of a method's page that is made."""
-    page = catalogue.page(CARDS[key], PUBLISHED, "# A title\n")
+    page = catalogue.page(METHODS[key], PUBLISHED, "# A title\n")
     assert page.startswith("# A title\n\n<!-- Below: made by")
     return page.split("-->\n")[1]
 
 
 def test_the_overview_links_every_method_once():
-    text = catalogue.overview(CARDS)
-    assert all(text.count(f"({key}.md)") == 1 for key in CARDS)
+    text = catalogue.overview(METHODS)
+    assert all(text.count(f"({key}.md)") == 1 for key in METHODS)
 
 
 def test_published_numbers_stand_on_their_methods_page():
@@ -37,17 +37,17 @@ def test_published_numbers_stand_on_their_methods_page():
 
 
 def test_a_page_has_the_settings_with_their_sources_and_the_deviations():
-    text, card = lower("radmm"), CARDS["radmm"]
+    text, method = lower("radmm"), METHODS["radmm"]
     assert "| `params.rho` | `0.001` |" in text
     assert "| `objectives.prune` | `name: pgd` |" in text
-    assert f"- `params`: {card['sources']['params']}" in text
-    assert all(f"- {deviation}" in text for deviation in card["deviations"])
+    assert f"- `params`: {method['sources']['params']}" in text
+    assert all(f"- {deviation}" in text for deviation in method["deviations"])
 
 
 def test_making_a_page_again_keeps_what_is_written_by_hand():
     above = "# HYDRA\n\nBy hand, $w \\odot m$.\n"
-    page = catalogue.page(CARDS["hydra"], PUBLISHED, above)
-    again = catalogue.page(CARDS["hydra"], PUBLISHED, catalogue.written(page, "hydra"))
+    page = catalogue.page(METHODS["hydra"], PUBLISHED, above)
+    again = catalogue.page(METHODS["hydra"], PUBLISHED, catalogue.written(page, "hydra"))
     assert again == page and page.startswith(above)
 
 
@@ -60,20 +60,20 @@ def test_a_new_page_is_begun_from_the_modules_docstring():
 
 @pytest.mark.parametrize("key", SURVEY.index)
 def test_every_surveyed_method_has_the_surveys_row_or_says_why_not(key):
-    row, card = SURVEY.loc[key], CARDS[key]
+    row, method = SURVEY.loc[key], METHODS[key]
     steps = catalogue.STAGES[row["stage"]][2]
     fields = [*steps, *catalogue.TAXONOMY]
-    ours = {f: card["taxonomy"].get(f, "-") for f in fields}
+    ours = {f: method["taxonomy"].get(f, "-") for f in fields}
     theirs = {f: row[f].replace("None", "none") or "-" for f in fields}
-    assert card["stage"] == row["stage"]
+    assert method["stage"] == row["stage"]
     differing = [f for f in fields if ours[f] != theirs[f]]
-    explained = any("survey" in text.lower() for text in card.get("deviations", []))
+    explained = any("survey" in text.lower() for text in method.get("deviations", []))
     assert not differing or explained, f"{key} differs in {differing}"
 
 
 @pytest.mark.parametrize("key", SURVEY.index)
 def test_every_kind_of_structure_in_the_taxonomy_is_implemented(key):
-    kinds = {"US" if s == "unstructured" else "S" for s in CARDS[key]["structures"]}
+    kinds = {"US" if s == "unstructured" else "S" for s in METHODS[key]["structures"]}
     # PwoA's leaderboard rows have filters, its taxonomy row has not
     assert kinds >= set(SURVEY.loc[key, "structure"].split(", "))
 

@@ -5,7 +5,7 @@ import pytest
 
 from advprune.base.errors import UserError
 from advprune.report import curves, records, style
-from helpers.report_samples import CARDS, EPS, SEVERAL, dense, evaluation, failed
+from helpers.report_samples import EPS, METHODS, SEVERAL, dense, evaluation, failed
 
 
 def test_line_of_one_seed_is_its_curve_in_percent():
@@ -57,12 +57,12 @@ def test_colours_are_the_same_in_all_figures():
     found = records.groups(records.records(SEVERAL))
     colours = {}
     for group, members in found.items():
-        axes = curves.group_figure(group, members, CARDS).axes[0]
+        axes = curves.group_figure(group, members, METHODS).axes[0]
         drawn = [x for x in axes.lines if len(x.get_xdata()) == len(EPS)][::-1]
         for line, artist in zip(curves.lines(members), drawn, strict=True):
             colours.setdefault(line.method, set()).add(artist.get_color())
             assert (artist.get_linestyle() == "--") == (line.method == "dense")
-    expected = {k: {s.colour} for k, s in style.styles(CARDS, ["dense"]).items() if k != "radmm"}
+    expected = {k: {s.colour} for k, s in style.styles(METHODS, ["dense"]).items() if k != "radmm"}
     assert colours == expected
 
 
@@ -72,7 +72,7 @@ def test_figures_mark_the_eps_and_scale_pixel_steps():
     pixel["curve"] |= {"eps": [0.0, 4 / 255, 8 / 255, 16 / 255]}
     for content, place in ((evaluation(), 0.2), (pixel, 8)):
         (item,) = records.groups(records.records([content])).items()
-        axes = curves.group_figure(*item, CARDS).axes[0]
+        axes = curves.group_figure(*item, METHODS).axes[0]
         verticals = [x for x in axes.lines if list(x.get_ydata()) == [0, 1]]
         assert [x.get_xdata()[0] for x in verticals] == [pytest.approx(place)]
         assert axes.get_xlim()[1] == pytest.approx(
@@ -84,7 +84,7 @@ def test_figures_have_the_same_bytes_and_no_dates(tmp_path):
     for suffix in ("pdf", "png"):
         files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
         for file, rows in zip(files, (SEVERAL, SEVERAL[::-1]), strict=True):
-            curves.save(curves.overview(rows, CARDS), file)
+            curves.save(curves.overview(rows, METHODS), file)
         first, second = (file.read_bytes() for file in files)
         assert first == second
         assert b"CreationDate" not in first
@@ -92,7 +92,7 @@ def test_figures_have_the_same_bytes_and_no_dates(tmp_path):
 
 
 def test_every_group_has_its_figures(tmp_path):
-    curves.write_groups(SEVERAL, CARDS, tmp_path)
+    curves.write_groups(SEVERAL, METHODS, tmp_path)
     stems = ("digits-resnet18-filters-0.5", "digits-resnet18-unstructured-0.9")
     expected = [f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png")]
     assert sorted(path.name for path in tmp_path.iterdir()) == expected

@@ -11,7 +11,7 @@ from advprune.base.errors import UserError
 from advprune.evaluation.reliability import SHARES
 from advprune.report import curves, page
 from advprune.report.marks import MARKS
-from helpers.report_samples import CARDS, SEVERAL, card, cost, dense, evaluation, failed
+from helpers.report_samples import METHODS, SEVERAL, cost, dense, evaluation, failed, method_entry
 
 
 class Reader(HTMLParser):
@@ -42,14 +42,14 @@ class Reader(HTMLParser):
 def figure(tmp_path_factory):
     """A PNG of the curves."""
     path = tmp_path_factory.mktemp("page") / "curves.png"
-    curves.save(curves.overview(SEVERAL, CARDS), path)
+    curves.save(curves.overview(SEVERAL, METHODS), path)
     return path
 
 
 @pytest.fixture(scope="module")
 def html(figure):
     """The page of all models with one figure."""
-    return page.render(SEVERAL, CARDS, [figure], "demo")
+    return page.render(SEVERAL, METHODS, [figure], "demo")
 
 
 def test_page_loads_nothing_from_elsewhere(html):
@@ -81,7 +81,7 @@ def test_page_shows_what_attacks_warn_of(html):
     assert "△ gradients vanish; Square <wins>" in Reader(html).text
 
 
-def test_page_lists_what_was_run_and_the_cards(html):
+def test_page_lists_what_was_run_and_the_methods(html):
     text = " ".join(Reader(html).text.split())
     assert "Preset demo" in text
     assert "resnet18 · 6 models · Linf, eps = 1/5 · 200 test images · seeds 0, 1" in text
@@ -105,11 +105,11 @@ def test_filters_only_where_rows_differ(html):
 
 
 def test_page_has_the_same_text(figure, html):
-    assert page.render(SEVERAL[::-1], CARDS, [figure], "demo") == html
+    assert page.render(SEVERAL[::-1], METHODS, [figure], "demo") == html
 
 
 def test_only_web_addresses_become_links():
-    bad = {"hydra": card("hydra", citation={"title": "t", "url": "javascript:alert(1)"})}
+    bad = {"hydra": method_entry("hydra", citation={"title": "t", "url": "javascript:alert(1)"})}
     assert "javascript:" not in page.render(SEVERAL, bad, [], "demo")
 
 
@@ -148,7 +148,7 @@ def test_page_marks_unreliable_models_and_links_each_mark_to_its_explanation():
 def test_page_shows_costs_where_there_are_any(html):
     key = ("hydra", "digits", "resnet18", "unstructured", 0.9, 1)
     known = cost(1, compact_macs=2345, one_compact_ms=0.18968, batch_compact_ms=None)
-    shown = page.render(SEVERAL, CARDS, [], "demo", costs={key: known})
+    shown = page.render(SEVERAL, METHODS, [], "demo", costs={key: known})
     text = " ".join(Reader(shown).text.split())
     assert "of 176 k compact 1.00 k 1.23 M theoretical 123 k compact 2.35 k" in text
     assert "0.190 ms saved 12.5 ms batch –" in text
@@ -159,7 +159,7 @@ def test_page_shows_costs_where_there_are_any(html):
 
 def test_page_shows_thin_ice_where_there_is_any(figure, html):
     assert "thin-ice" not in html
-    shown = page.render(SEVERAL, CARDS, [], "demo", [figure, figure])
+    shown = page.render(SEVERAL, METHODS, [], "demo", [figure, figure])
     assert shown.count('alt="Distances before and after pruning, curves"') == 2
     assert 'href="#thin-ice"' in shown and 'id="thin-ice"' in shown
     Reader(shown)

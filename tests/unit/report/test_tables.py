@@ -14,7 +14,7 @@ from advprune.base.errors import UserError
 from advprune.base.record import to_json
 from advprune.plan.specs import PageSpec
 from advprune.report import costs, records, tables
-from helpers.report_samples import SEVERAL, card, cost, dense, evaluation, failed, saved
+from helpers.report_samples import SEVERAL, cost, dense, evaluation, failed, method_entry, saved
 
 SCRIPTS = Path(tables.__file__).parents[2]
 FIRST_COLUMNS = """
@@ -57,7 +57,7 @@ def test_unfit_evaluations_are_named(tmp_path, damage):
         records.load(saved(tmp_path, [good, bad]))
 
 
-def test_a_damaged_method_card_is_named(tmp_path):
+def test_a_damaged_yaml_of_a_method_is_named(tmp_path):
     path = tmp_path / "hydra.yaml"
     path.write_text("name: no key\n")
     with pytest.raises(UserError, match=r"hydra\.yaml"):
@@ -200,7 +200,7 @@ def run_script(name, *arguments):
 def test_scripts_write_everything_without_torch(tmp_path):
     paths = saved(tmp_path, SEVERAL)
     method = tmp_path / "hydra.yaml"
-    method.write_text(json.dumps(card("hydra")))
+    method.write_text(json.dumps(method_entry("hydra")))
     out = tmp_path / "out"
     inputs = ("--evaluations", *paths, "--methods", method)
     drawn = run_script(
