@@ -19,8 +19,8 @@ def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "audit", "checkpoint", "out")
     job = jobs.start(parser, __file__, CostsSpec)
-    found = counts(load_checkpoint(job.args.checkpoint), read_json(job.args.audit))
-    write_json(job.args.out, to_dict(job.spec.row) | found | times(job))
+    counted = counts(load_checkpoint(job.args.checkpoint), read_json(job.args.audit))
+    write_json(job.args.out, to_dict(job.spec.row) | counted | times(job))
 
 
 def counts(loaded: Loaded, audit: dict[str, Any]) -> dict[str, Any]:
@@ -41,17 +41,17 @@ def times(job: jobs.Job[CostsSpec]) -> dict[str, Any]:
     shape = (batch, loaded.spec.channels, loaded.spec.size, loaded.spec.size)
     x = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
     nets = {"saved": loaded.net, "compact": for_attacks(loaded.net, x[:16])}
-    found = {"batch": batch, "threads": job.args.threads}
+    timings = {"batch": batch, "threads": job.args.threads}
     gpu = device.type == "cuda"
-    found["device"] = torch.cuda.get_device_name(device) if gpu else platform.machine()
+    timings["device"] = torch.cuda.get_device_name(device) if gpu else platform.machine()
     for name, images in (("one", x[:1]), ("batch", x)):
         timed = latency(nets, images)
-        found[f"{name}_repeats"] = timed["repeats"]
+        timings[f"{name}_repeats"] = timed["repeats"]
         for net in nets:
-            found[f"{name}_{net}_ms"] = round(timed[net]["fastest"], 4)
-            found[f"{name}_{net}_median_ms"] = round(timed[net]["median"], 4)
+            timings[f"{name}_{net}_ms"] = round(timed[net]["fastest"], 4)
+            timings[f"{name}_{net}_median_ms"] = round(timed[net]["median"], 4)
         cli.log.info("%d image(s): %s", len(images), timed)
-    return found
+    return timings
 
 
 if __name__ == "__main__":

@@ -35,11 +35,11 @@ def command(run: Path) -> None:
 
 def evaluations(run: Path) -> list[Path]:
     """The gathered evaluations of a run, and single ones where nothing was gathered yet."""
-    found: list[Path] = []
+    files: list[Path] = []
     for folder in sorted(run.glob("*/*/")):
         gathered = folder / "evaluations.json"
         single = sorted(folder.glob("*/*/seed*/evaluation.json"))
-        found += [gathered] if gathered.exists() else single
-    if not found:
+        files += [gathered] if gathered.exists() else single
+    if not files:
         raise UserError(f"{run}: no evaluations")
-    return found
+    return files

@@ -63,12 +63,12 @@ def lines(members: Sequence[Record]) -> list[Line]:
     The band of several seeds is the envelope of their Wilson intervals. Models without a curve have
     no line. Seeds with different grids are a UserError.
     """
-    found = []
+    drawn = []
     for method, rows in across_seeds([r for r in members if r.get("curve")]).items():
         curves = [row["curve"] for row in rows]
         if any(curve["eps"] != curves[0]["eps"] for curve in curves):
             raise UserError(f"{method}: the seeds' curves are on different grids of eps")
-        found.append(
+        drawn.append(
             Line(
                 method=method,
                 flagged=any(row["status"] != "ok" for row in rows),
@@ -79,7 +79,7 @@ def lines(members: Sequence[Record]) -> list[Line]:
                 at=rows[0]["eps"],
             )
         )
-    return sorted(found, key=lambda line: (-line.value(line.mean), line.method))
+    return sorted(drawn, key=lambda line: (-line.value(line.mean), line.method))
 
 
 def draw(axes: Axes, curves: Sequence[Line], record: Record, look: Mapping[str, Style]) -> None:
@@ -143,9 +143,9 @@ def group_figure(group: Group, members: Sequence[Record], methods: Mapping[str, 
 def overview(evaluations: Sequence[Record], methods: Mapping[str, Record]) -> Figure:
     """Draw all groups as small multiples; every dataset and arch starts a new row."""
     rows = records(evaluations)
-    found, look = groups(rows), _look(rows, methods)
-    grid = _grid(list(found))
-    curves = {group: lines(members) for group, members in found.items()}
+    grouped, look = groups(rows), _look(rows, methods)
+    grid = _grid(list(grouped))
+    curves = {group: lines(members) for group, members in grouped.items()}
     legend = _ranked(curves.values())
     columns = len(grid[0])
     across = {1: 2, 2: 4}.get(columns, 5)
@@ -157,9 +157,9 @@ def overview(evaluations: Sequence[Record], methods: Mapping[str, Record]) -> Fi
             if group is None:
                 axes.set_axis_off()
                 continue
-            draw(axes, curves[group], found[group][0], look)
+            draw(axes, curves[group], grouped[group][0], look)
             axes.set_title(f"{group[0]}, {group[1]}\n{group_title(group)}")
-            axes.set_xlabel(_eps_label(found[group][0]))
+            axes.set_xlabel(_eps_label(grouped[group][0]))
         figure.supylabel("Accuracy under attack (%)", fontsize=7.5)
         _legend(figure, [(look[line.method], _name(line, methods)) for line in legend], across)
     return figure
@@ -204,10 +204,10 @@ def _eps_label(record: Record) -> str:
     return f"Perturbation size ε{' · 255' if _scale(record) > 1 else ''} ({norm})"
 
 
-def _grid(found: Sequence[Group]) -> list[list[Group | None]]:
+def _grid(order: Sequence[Group]) -> list[list[Group | None]]:
     """Arrange groups in rows of equal length, at most 3, padded with None."""
     by_setting: dict[tuple[str, str], list[Group | None]] = {}
-    for group in found:
+    for group in order:
         by_setting.setdefault(group[:2], []).append(group)
     widest = max(map(len, by_setting.values()))
     columns = {1: 1, 2: 2, 4: 2}.get(widest, 3)

@@ -78,9 +78,9 @@ def compare(evaluations: Sequence[Record]) -> pd.DataFrame:
     for (group, methods), reference in product(sorted(groups.items()), REFERENCES):
         others = sorted(m for m in methods if m != reference) if reference in methods else []
         pairs = [_pair(methods[m], methods[reference]) for m in others]
-        found = [(m, pair) for m, pair in zip(others, pairs, strict=True) if pair]
-        adjusted = holm([pair["p_value"] for _, pair in found])
-        for (method, pair), p in zip(found, adjusted, strict=True):
+        tested = [(m, pair) for m, pair in zip(others, pairs, strict=True) if pair]
+        adjusted = holm([pair["p_value"] for _, pair in tested])
+        for (method, pair), p in zip(tested, adjusted, strict=True):
             setting = dict(zip(COLUMNS, group, strict=False))
             names = {"method": method, "reference": reference, "p_adjusted": p}
             rows.append(setting | pair | names | {"verdict": _verdict(pair, p)})
@@ -113,11 +113,11 @@ def level_with_best(evaluations: Sequence[Record]) -> set[tuple[Group, str]]:
 
 def _by_method(rows: Sequence[Record]) -> dict[Group, dict[str, dict[int, Record]]]:
     """Pruned models by group, method and seed."""
-    found: dict[Group, dict[str, dict[int, Record]]] = {}
+    by_group: dict[Group, dict[str, dict[int, Record]]] = {}
     for row in rows:
         if row["structure"] != "none":
-            found.setdefault(group_of(row), {}).setdefault(row["method"], {})[row["seed"]] = row
-    return found
+            by_group.setdefault(group_of(row), {}).setdefault(row["method"], {})[row["seed"]] = row
+    return by_group
 
 
 def _pair(method: Mapping[int, Record], reference: Mapping[int, Record]) -> Record | None:

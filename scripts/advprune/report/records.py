@@ -108,17 +108,17 @@ def groups(rows: Sequence[Record]) -> dict[Group, list[Record]]:
     The dense nets of the same dataset and arch lead every group. They are a group of their own
     only where nothing was pruned.
     """
-    found: dict[Group, list[Record]] = {}
+    by_group: dict[Group, list[Record]] = {}
     pruned_settings = {(r["dataset"], r["arch"]) for r in rows if r["structure"] != "none"}
     for row in sorted(rows, key=lambda r: (*_group_order(group_of(r)), r["method"], r["seed"])):
         setting = (row["dataset"], row["arch"])
         if row["structure"] != "none" or setting not in pruned_settings:
-            found.setdefault(group_of(row), []).append(row)
+            by_group.setdefault(group_of(row), []).append(row)
     dense = sorted((r for r in rows if r["structure"] == "none"), key=lambda r: r["method"])
-    for (dataset, arch, structure, _), members in found.items():
+    for (dataset, arch, structure, _), members in by_group.items():
         if structure != "none":
             members[:0] = [d for d in dense if (d["dataset"], d["arch"]) == (dataset, arch)]
-    return found
+    return by_group
 
 
 def group_of(row: Record) -> Group:

@@ -33,10 +33,10 @@ def test_missed_images_get_autoattacks_distance_and_the_true_one_from_there():
     eps = 1.2 * distance.max().item()
     broken, far = tables([np.inf, *[0.9] * 7], [False] * 8)
     rows = missed(broken, far, eps)
-    found = recheck(net, x, y, rows, eps=eps, **SETTINGS)
-    assert [row["index"] for row in found] == list(range(8))
-    assert [row["distance_before"] for row in found] == [None, *[0.9] * 7]
-    for row, true in zip(found, distance.tolist(), strict=True):
+    entries = recheck(net, x, y, rows, eps=eps, **SETTINGS)
+    assert [row["index"] for row in entries] == list(range(8))
+    assert [row["distance_before"] for row in entries] == [None, *[0.9] * 7]
+    for row, true in zip(entries, distance.tolist(), strict=True):
         assert true - 1e-4 <= row["distance_after"] <= row["distance_autoattack"] <= eps + 1e-6
         assert row["distance_after"] == pytest.approx(true, rel=0.05)
 
@@ -44,9 +44,9 @@ def test_missed_images_get_autoattacks_distance_and_the_true_one_from_there():
 def test_an_image_that_is_not_broken_again_has_no_distances():
     x = torch.rand(2, 1, 4, 4)
     rows = missed(*tables([0.3, 0.4], [False, False]), eps=0.2)
-    found = recheck(Constant(), x, torch.zeros(2, dtype=torch.long), rows, eps=0.2, **SETTINGS)
-    assert [row["distance_autoattack"] for row in found] == [None, None]
-    assert [row["distance_after"] for row in found] == [None, None]
+    entries = recheck(Constant(), x, torch.zeros(2, dtype=torch.long), rows, eps=0.2, **SETTINGS)
+    assert [row["distance_autoattack"] for row in entries] == [None, None]
+    assert [row["distance_after"] for row in entries] == [None, None]
 
 
 def test_nothing_missed_asks_nothing():

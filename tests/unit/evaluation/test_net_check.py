@@ -23,9 +23,9 @@ SPEC = NetSpec("strange", 4, 5, 3, 8, (0.5,) * 3, (0.25,) * 3)
 def test_every_net_here_passes_in_every_structure(arch, channels, size):
     moments = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
     spec = NetSpec(arch, 4, classes=10, channels=channels, size=size, **moments)
-    found = check_net(spec, STRUCTURES)
-    assert found["structures"] == list(STRUCTURES) and found["compact"] is True
-    assert found["net"] == spec.to_dict() and found["parameters"] > 0 and found["macs"] > 0
+    outcome = check_net(spec, STRUCTURES)
+    assert outcome["structures"] == list(STRUCTURES) and outcome["compact"] is True
+    assert outcome["net"] == spec.to_dict() and outcome["parameters"] > 0 and outcome["macs"] > 0
 
 
 class Plain(nn.Module):

@@ -24,7 +24,7 @@ def tables():
     return autoattack, common.assign(distance=distance)
 
 
-def found(images=9, **counts):
+def checked(images=9, **counts):
     distances = ("distance_before", "distance_autoattack", "distance_after")
     missed = [
         {"index": 2, "broken_by": "fab-t"} | dict(zip(distances, (0.3, 0.2, 0.18), strict=True)),
@@ -39,7 +39,7 @@ def found(images=9, **counts):
 
 
 def test_shares_follow_from_the_tables():
-    record = summarise(*tables(), found(silent_success=3), eps=0.2)
+    record = summarise(*tables(), checked(silent_success=3), eps=0.2)
     assert record["disagreement"] == pytest.approx(0.3)
     assert record["hofmn_missed"] == pytest.approx(0.2)
     assert record["autoattack_missed"] == pytest.approx(0.1)
@@ -49,17 +49,17 @@ def test_shares_follow_from_the_tables():
 
 
 def test_medians_are_over_the_images_broken_again_and_none_found_is_farthest():
-    record = summarise(*tables(), found(), eps=0.2)
+    record = summarise(*tables(), checked(), eps=0.2)
     assert (record["hofmn_recovered"], record["distance_after"]) == (2, pytest.approx(0.19))
     assert record["distance_before"] is None  # half of them at infinity
-    lone = found() | {"missed": found()["missed"][:1]}
+    lone = checked() | {"missed": checked()["missed"][:1]}
     assert summarise(*tables(), lone, eps=0.2)["distance_before"] == 0.3
-    nothing = summarise(*tables(), found() | {"missed": []}, eps=0.2)
+    nothing = summarise(*tables(), checked() | {"missed": []}, eps=0.2)
     assert (nothing["hofmn_recovered"], nothing["distance_before"]) == (0, None)
 
 
 def test_a_sample_without_a_right_answer_has_no_shares():
-    record = summarise(*tables(), found(images=0), eps=0.2)
+    record = summarise(*tables(), checked(images=0), eps=0.2)
     assert all(record[name] is None for name in INDICATORS)
     assert not set(record["marks"]) & set(INDICATORS)
 

@@ -45,18 +45,18 @@ def test_seeds_on_different_grids_are_refused():
 
 def test_every_method_has_a_style_of_its_own_and_keeps_it():
     methods = [f"m{i:02}" for i in range(32)]
-    found = style.styles(methods)
-    assert found == style.styles(methods[::-1])
-    assert len({(s.colour, s.dash) for s in found.values()}) == 32
+    looks = style.styles(methods)
+    assert looks == style.styles(methods[::-1])
+    assert len({(s.colour, s.dash) for s in looks.values()}) == 32
     assert len({s.colour for s in style.styles(methods[:8]).values()}) == 8
     # a dense net takes no colour away from the methods
-    assert style.styles([*methods, "dense"], ["dense"]) == found | {"dense": style.DENSE}
+    assert style.styles([*methods, "dense"], ["dense"]) == looks | {"dense": style.DENSE}
 
 
 def test_colours_are_the_same_in_all_figures():
-    found = records.groups(records.records(SEVERAL))
+    grouped = records.groups(records.records(SEVERAL))
     colours = {}
-    for group, members in found.items():
+    for group, members in grouped.items():
         axes = curves.group_figure(group, members, METHODS).axes[0]
         drawn = [x for x in axes.lines if len(x.get_xdata()) == len(EPS)][::-1]
         for line, artist in zip(curves.lines(members), drawn, strict=True):

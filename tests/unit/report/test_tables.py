@@ -73,8 +73,8 @@ def test_columns_and_their_order():
 
 def test_rows_are_sorted_and_the_order_of_input_does_not_matter():
     frame = tables.leaderboard(SEVERAL)
-    found = list(zip(frame.method, frame.structure, frame.seed, strict=True))
-    assert found == [
+    order = list(zip(frame.method, frame.structure, frame.seed, strict=True))
+    assert order == [
         ("dense", "none", 0),
         ("hydra", "unstructured", 0),
         ("awt", "unstructured", 0),
@@ -115,21 +115,21 @@ def test_csv_has_the_same_bytes_and_exact_numbers(tmp_path):
 
 
 def test_groups_hold_what_may_be_compared():
-    found = records.groups(records.records(SEVERAL))
-    assert list(found) == [
+    grouped = records.groups(records.records(SEVERAL))
+    assert list(grouped) == [
         ("digits", "resnet18", "unstructured", 0.9),
         ("digits", "resnet18", "filters", 0.5),
     ]
-    members = [[(r["method"], r["seed"]) for r in rows] for rows in found.values()]
+    members = [[(r["method"], r["seed"]) for r in rows] for rows in grouped.values()]
     assert members[0] == [("dense", 0), ("awt", 0), ("hydra", 0), ("hydra", 1), ("radmm", 0)]
     assert members[1] == [("dense", 0), ("hydra", 0)]
 
 
 def test_flagged_seeds_drop_out_unless_there_is_no_other():
     rows = records.records([evaluation(), evaluation(seed=1, status="bad"), failed()])
-    found = records.across_seeds(rows)
-    assert [r["seed"] for r in found["hydra"]] == [0]
-    assert [r["status"] for r in found["radmm"]] == ["collapsed"]
+    kept = records.across_seeds(rows)
+    assert [r["seed"] for r in kept["hydra"]] == [0]
+    assert [r["status"] for r in kept["radmm"]] == ["collapsed"]
 
 
 # LaTeX

@@ -18,10 +18,10 @@ def pair(before=BEFORE, after=AFTER, method="lwm", **model):
 
 def test_lost_and_gained_are_changes_of_the_verdict_at_eps():
     """A distance of exactly eps is broken, as everywhere."""
-    found = pair()
-    assert found.robust_before.nonzero()[0].tolist() == [2, 3, 4, 5, 7]
-    assert found.lost.nonzero()[0].tolist() == [2, 3, 5]
-    assert found.gained.nonzero()[0].tolist() == [1, 6]
+    one = pair()
+    assert one.robust_before.nonzero()[0].tolist() == [2, 3, 4, 5, 7]
+    assert one.lost.nonzero()[0].tolist() == [2, 3, 5]
+    assert one.gained.nonzero()[0].tolist() == [1, 6]
 
 
 def test_a_models_row():
@@ -45,9 +45,9 @@ def test_rank_correlation_does_not_ask_for_a_scale():
     rising = pair([0.1, 0.2, 0.3, np.inf], [0.01, 0.02, 0.9, np.inf])
     falling = pair([0.1, 0.2, 0.3], [0.3, 0.2, 0.1])
     flat = pair([0.1, 0.2, 0.3], [0.0, 0.0, 0.0])
-    found = by_model([rising, falling, flat])["rank_correlation"]
-    assert found[:2].tolist() == pytest.approx([1, -1])
-    assert np.isnan(found[2])
+    correlation = by_model([rising, falling, flat])["rank_correlation"]
+    assert correlation[:2].tolist() == pytest.approx([1, -1])
+    assert np.isnan(correlation[2])
 
 
 def test_an_images_row_counts_models():

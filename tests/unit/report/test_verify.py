@@ -152,6 +152,6 @@ def test_the_command_says_so_and_fails(tree):
 
 
 def test_a_process_can_tell_where_a_file_comes_from():
-    found = provenance("numpy")
-    assert json.loads(json.dumps(found)) == found
-    assert {"commit", "dirty", "python", "numpy", "time", "peak_memory_mib"} <= found.keys()
+    process = provenance("numpy")
+    assert json.loads(json.dumps(process)) == process
+    assert {"commit", "dirty", "python", "numpy", "time", "peak_memory_mib"} <= process.keys()
