@@ -8,7 +8,7 @@ import torch
 from advprune.base.files import read_json, write_json
 from advprune.base.record import to_dict
 from advprune.compact.convert import for_attacks
-from advprune.evaluation.costs import latency, slimmed
+from advprune.evaluation.costs import count_compact, latency
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
 from advprune.models.checkpoint import Loaded, load_checkpoint
@@ -24,13 +24,14 @@ def main() -> None:
 
 
 def counts(loaded: Loaded, audit: dict[str, Any]) -> dict[str, Any]:
-    """Parameters and multiply-accumulates of the net as saved, and of its slimmed form."""
-    small = slimmed(loaded.net, (loaded.spec.channels, loaded.spec.size, loaded.spec.size)) or {}
+    """Parameters and multiply-accumulates of the net as saved and of the compact one."""
+    spec = loaded.spec
+    compact = count_compact(loaded.net, (spec.channels, spec.size, spec.size)) or {}
     unstructured = audit["structure"] == "unstructured"
     return {key: audit[key] for key in ("params", "nonzero", "macs")} | {
         "theoretical_macs": audit["effective_macs"] if unstructured else None,
-        "compact_params": small.get("params"),
-        "compact_macs": small.get("macs"),
+        "compact_params": compact.get("params"),
+        "compact_macs": compact.get("macs"),
     }
 
 

@@ -50,5 +50,5 @@ def _report(run: Path) -> int:
     problems = [(path, problem) for path, problem in found if problem]
     for path, problem in problems:
         click.echo(f"{path}: {problem}")
-    click.echo(f"{run}: {len(found) - len(problems)} of {len(found)} files match their origin")
+    click.echo(f"{run}: {len(found) - len(problems)} of {len(found)} files match their provenance")
     return len(problems)

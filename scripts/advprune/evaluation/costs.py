@@ -1,4 +1,4 @@
-"""What a model costs: counts of its slimmed net beside those of the net as saved, and latency.
+"""What a model costs: counts of its compact net beside those of the net as saved, and latency.
 
 Counts are those of the net whose dead channels are removed and whose BatchNorm is folded, layer by
 layer: weights and one bias per output, and a scale and a shift per channel of a BatchNorm that has
@@ -21,7 +21,7 @@ SECONDS = 0.5  # of timing per batch size and net, unless the fewest repeats tak
 FEWEST, MOST = 5, 200  # repeats
 
 
-def slimmed(net: nn.Module, image: tuple[int, int, int]) -> dict[str, int] | None:
+def count_compact(net: nn.Module, image: tuple[int, int, int]) -> dict[str, int] | None:
     """Count parameters, and multiply-accumulates per image [C, H, W], without dead channels.
 
     None for a net with operations that are not known, or with numbers that are not finite: such

@@ -1,4 +1,4 @@
-"""Checkpoints: a plain net with its masks in one safetensors file, and a card of its origin."""
+"""Checkpoints: a plain net with its masks in one safetensors file, and its provenance card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def save_checkpoint(
 ) -> None:
     """Write the net's tensors to `path`, then the card beside it as `<stem>.json`, each atomically.
 
-    The net must be the plain architecture of `spec` (parametrizations folded away); a mask is bool
+    The net must be the plain architecture of `spec` (parametrizations removed); a mask is bool
     and has the name and shape of its parameter. Anything else is a `ValueError`. Non-finite
     weights are saved as they are: see `is_finite`. The card gets the net's description and the
     file's SHA-256 added.

@@ -34,7 +34,7 @@ def convert(path: Path, spec: NetSpec, rename: Mapping[str, str | None] | None =
     net = build(spec)
     own = {name: t for name, t in net.state_dict().items() if name.startswith(NORMALIZE)}
     state = _renamed(_without_prefix(_unwrapped(_read(path), path)), rename or {})
-    state = own | _folded(state)
+    state = own | _masked(state)
     for name, tensor in own.items():
         if state[name].shape != tensor.shape or not torch.allclose(state[name], tensor, atol=1e-6):
             raise UserError(f"{path}: its {name} is not the mean and std of the configuration")
@@ -94,7 +94,7 @@ def _renamed(state: State, rename: Mapping[str, str | None]) -> State:
     return state
 
 
-def _folded(state: State) -> State:
+def _masked(state: State) -> State:
     """Multiply weights by their masks where torch.nn.utils.prune has left the two apart."""
     masked = {n.removesuffix("_orig") for n in state if n.endswith("_orig")}
     masked = {name for name in masked if f"{name}_mask" in state}

@@ -34,7 +34,7 @@ MARKS = {
     ),
     "transfer_failure": (
         "transfer failure",
-        "FMN's adversarial point for the slimmed and folded net that is attacked is classified "
+        "FMN's adversarial point for the compact net that is attacked is classified "
         "correctly by the saved net that is meant.",
     ),
     "unconstrained_failure": (

@@ -1,4 +1,4 @@
-"""Costs: counts of the slimmed net, latency, and the table that the page reads."""
+"""Costs: counts of the compact net, latency, and the table that the page reads."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from torch import nn
 
 from advprune.base.errors import UserError
 from advprune.evaluation import costs
-from advprune.evaluation.costs import latency, slimmed
+from advprune.evaluation.costs import count_compact, latency
 from advprune.models.graph import macs
 from advprune.models.normalize import Normalize
 from advprune.models.registry import build
@@ -39,40 +39,40 @@ def chain():
     return nn.Sequential(OrderedDict(layers)).eval()
 
 
-def test_a_slimmed_net_is_counted_layer_by_layer():
+def test_a_compact_net_is_counted_layer_by_layer():
     net = chain()
     with torch.no_grad():
         net.conv.weight[:2] = net.norm.weight[:2] = net.norm.bias[:2] = 0
         net.conv2.weight[1] = net.norm2.weight[1] = net.norm2.bias[1] = 0
-    found = slimmed(net, (1, 4, 4))
-    assert found["params"] == (1 * 3 * 9 + 3) + (3 * 2 * 9 + 2) + (2 * 2 + 2)
-    assert found["macs"] == 16 * (1 * 3 * 9) + 16 * (3 * 2 * 9) + 2 * 2
+    counts = count_compact(net, (1, 4, 4))
+    assert counts["params"] == (1 * 3 * 9 + 3) + (3 * 2 * 9 + 2) + (2 * 2 + 2)
+    assert counts["macs"] == 16 * (1 * 3 * 9) + 16 * (3 * 2 * 9) + 2 * 2
 
 
 def test_of_a_dense_net_only_batchnorm_goes():
     net = build(SMALL).eval()
-    found = slimmed(net, (1, 8, 8))
+    counts = count_compact(net, (1, 8, 8))
     norms = sum(m.num_features for m in net.modules() if isinstance(m, nn.BatchNorm2d))
-    assert found["macs"] == sum(macs(net, (1, 8, 8)).values())
+    assert counts["macs"] == sum(macs(net, (1, 8, 8)).values())
     # a scale and a shift become one bias
-    assert found["params"] == sum(p.numel() for p in net.parameters()) - norms
+    assert counts["params"] == sum(p.numel() for p in net.parameters()) - norms
 
 
-def test_single_zeros_slim_nothing():
+def test_single_zeros_remove_nothing():
     net = chain()
-    before = slimmed(net, (1, 4, 4))
+    before = count_compact(net, (1, 4, 4))
     with torch.no_grad():
         net.conv2.weight[0, 0, 0] = 0
-    assert slimmed(net, (1, 4, 4)) == before
+    assert count_compact(net, (1, 4, 4)) == before
 
 
-def test_a_net_that_is_attacked_as_it_is_has_no_slimmed_counts():
+def test_a_net_that_is_attacked_as_it_is_has_no_compact_counts():
     net = chain()
     net.relu = nn.Sigmoid()
-    assert slimmed(net, (1, 4, 4)) is None
+    assert count_compact(net, (1, 4, 4)) is None
     net = chain()
     net.fc.bias.data[0] = math.nan
-    assert slimmed(net, (1, 4, 4)) is None
+    assert count_compact(net, (1, 4, 4)) is None
 
 
 class Clock:

@@ -143,7 +143,7 @@ def test_the_command_says_so_and_fails(tree):
         done = CliRunner().invoke(main, ["verify", str(tree)])
         return done.exit_code, done.output
 
-    assert run() == (0, f"{tree}: 8 of 8 files match their origin\n")
+    assert run() == (0, f"{tree}: 8 of 8 files match their provenance\n")
     change(tree, "leaderboard.csv")
     status, said = run()
     assert status == 1 and "7 of 8 files match" in said
