@@ -90,7 +90,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/models/nets/resnet18.py", TRAINED | {"check_net"}),
         ("scripts/advprune/models/nets/vgg16.py", set()),  # not in this grid
         ("scripts/advprune/data/sets/digits.py", EVERYTHING),
-        ("scripts/advprune/data/sets/svhn.py", set()),
+        ("scripts/advprune/data/sets/cifar100.py", set()),
         ("scripts/advprune/training/loop.py", TRAINED),
         ("scripts/advprune/pruning/masks.py", PRUNED),
         ("scripts/advprune/methods/base.py", PRUNED),
@@ -123,6 +123,13 @@ def test_pretended_results_plan_nothing(checkout):
 def test_a_comment_in_a_file_plans_its_users_only(checkout, path, expected):
     checkout.append(path)
     assert rules(checkout.planned()) == expected
+
+
+def test_a_new_dataset_and_a_new_net_plan_nothing(checkout):
+    for kind, old in (("data/sets", "digits"), ("models/nets", "resnet18")):
+        folder = checkout.folder / "scripts/advprune" / kind
+        shutil.copy(folder / f"{old}.py", folder / "another.py")
+    assert checkout.planned() == set()
 
 
 def put(config, place, value):
