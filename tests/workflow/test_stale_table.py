@@ -87,7 +87,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/models/nets/resnet18.py", TRAINED | {"check_net"}),
         ("scripts/advprune/models/nets/vgg16.py", set()),  # not in this grid
         ("scripts/advprune/data/sets/digits.py", EVERYTHING),
-        ("scripts/advprune/data/sets/svhn.py", set()),
+        ("scripts/advprune/data/sets/cifar100.py", set()),
         ("scripts/advprune/training/loop.py", TRAINED),
         ("scripts/advprune/pruning/masks.py", PRUNED),
         ("scripts/advprune/methods/base.py", PRUNED),
@@ -158,6 +158,13 @@ def test_a_changed_objective_plans_those_who_train_with_it(checkout):
 def test_a_new_option_at_its_default_plans_nothing(checkout):
     last = "    objective: dict[str, Any]\n    recipe: Recipe\n"
     checkout.edit("scripts/advprune/plan/specs.py", last, last + "    clip: float = 0.0\n")
+    assert checkout.planned() == set()
+
+
+def test_a_new_dataset_and_a_new_net_plan_nothing(checkout):
+    for kind, old in (("data/sets", "digits"), ("models/nets", "resnet18")):
+        folder = checkout.folder / "scripts/advprune" / kind
+        shutil.copy(folder / f"{old}.py", folder / "another.py")
     assert checkout.planned() == set()
 
 
