@@ -206,6 +206,32 @@ def own(planned, place):
     return {name.split("/")[place] for rule, name in planned if rule not in SUMMARIES}
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "entry"),
+    [
+        ("archs", "wrn_28_4", {"width": 4}),
+        (
+            "datasets",
+            "cifar100",
+            {
+                "eps": "8/255",
+                "training_attack": {"step": "2/255", "steps": 1},
+                "limits": {"train": 200, "val": 16, "test": 10},
+            },
+        ),
+    ],
+)
+def test_another_net_or_dataset_plans_its_own_models_and_the_pages(checkout, kind, name, entry):
+    config = tiny_config()
+    config[kind][name] = entry
+    config["grid"][0][kind].append(name)
+    checkout.configure(config)
+    planned = checkout.planned()
+    pages = PAGES | {"gather"}
+    assert {rule for rule, path in planned if f"/{name}" not in path} <= pages
+    assert {"pretrain", "prune", "autoattack", "check_net"} <= rules(planned)
+
+
 def test_epochs_of_a_phase_concern_those_who_train_in_it(checkout):
     config = tiny_config()
     config["budget"]["train"] = config["budget"]["train"] | {"epochs": 3}
