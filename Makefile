@@ -56,6 +56,7 @@ bench: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow/Snakefile rules
 	$(BIN)/snakemake --lint
 
