@@ -5,6 +5,8 @@ BIN := .venv/bin
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
+# Files are UTF-8 here, whatever the locale.
+export PYTHONUTF8 := 1
 # Snakemake makes a folder for its cache in the user's home; where that cannot be, it is here.
 ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
