@@ -8,6 +8,12 @@ ADVPRUNE := PYTHONPATH=scripts $(BIN)/python -m advprune.cli
 # Hash seed and threads are fixed so that runs on one machine give the same bytes.
 export PYTHONHASHSEED := 0
 export OMP_NUM_THREADS := 1
+# Files are UTF-8 here, whatever the locale.
+export PYTHONUTF8 := 1
+# Snakemake makes a folder for its cache in the user's home; where that cannot be, it is here.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
+endif
 
 .PHONY: demo digits verify new-method docs quick test test-cpus test-slurm test-conda bench lint format clean
 
@@ -56,6 +62,7 @@ bench: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check workflow/Snakefile rules
 	$(BIN)/snakemake --lint
 

@@ -21,7 +21,7 @@ rule autoattack:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(240, 2880, 12_000),
+        **torch_resources("autoattack"),
     params:
         **torch_job("autoattack", of_shard(VERDICTS.autoattack)),
     shell:
@@ -44,7 +44,7 @@ rule hofmn_tune:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(60, 720, 4_000),
+        **torch_resources("hofmn_tune"),
     params:
         **torch_job("hofmn_tune", of_model(VERDICTS.hofmn_tune)),
     shell:
@@ -68,7 +68,7 @@ rule hofmn:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(60, 1440, 16_000),
+        **torch_resources("hofmn"),
     params:
         **torch_job("hofmn", of_shard(VERDICTS.hofmn)),
     shell:

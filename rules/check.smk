@@ -19,7 +19,7 @@ rule reliability:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(60, 1440, 16_000),
+        **torch_resources("reliability"),
     params:
         **torch_job("reliability", of_model(VERDICTS.reliability)),
     shell:
@@ -41,7 +41,7 @@ rule other_attacks:
         environment("other_attacks")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(120, 1440, 12_000),
+        **torch_resources("other_attacks"),
     params:
         **torch_job("other_attacks", of_model(VERDICTS.other_attacks)),
     shell:
@@ -62,7 +62,7 @@ rule corruptions:
         environment("attack")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(30, 720, 12_000),
+        **torch_resources("corruptions"),
     params:
         **torch_job("corruptions", of_model(VERDICTS.corruptions)),
     shell:

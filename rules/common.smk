@@ -140,14 +140,30 @@ def gpu(wildcards=None):
     return int(CONFIG["device"] != "cpu" and (on_cluster() or machine.has_gpu()))
 
 
-def torch_resources(minutes, minutes_without, mem_mb_without):
-    """Resources of a job that uses torch, with a GPU and without, for the first attempt.
+# Minutes with a GPU, minutes and MB without, of the first attempt; each further one gets as much
+# more. A training that hits its limit goes on after its last epoch, AutoAttack after the last of its
+# attacks, so no limit must hold all of it. Where the figures come from is said in docs/scaling.md.
+FIRST_ATTEMPT = {
+    "autoattack": (240, 2880, 12_000),
+    "hofmn_tune": (60, 720, 4_000),
+    "hofmn": (60, 1440, 16_000),
+    "reliability": (60, 1440, 16_000),
+    "other_attacks": (120, 1440, 12_000),
+    "corruptions": (30, 720, 12_000),
+    "corrupt": (240, 240, 4_000),
+    "costs": (30, 60, 12_000),
+    "pretrain": (480, 1440, 4_000),
+    "prune": (480, 1440, 4_000),
+    "finetune": (480, 1440, 4_000),
+}
 
-    Each further one gets as much more. A training that hits its limit goes on after its last
-    epoch, AutoAttack after the last of its attacks, so no limit must hold all of it. Where the
-    figures come from is said in docs/scaling.md. The device is no parameter: "auto" and "cpu" are
-    the same where there is no GPU.
+
+def torch_resources(rule):
+    """Resources of a job that uses torch.
+
+    The device is no parameter: "auto" and "cpu" are the same where there is no GPU.
     """
+    minutes, minutes_without, mem_mb_without = FIRST_ATTEMPT[rule]
 
     def growing(with_gpu, without):
         return lambda wildcards, attempt: (with_gpu if gpu() else without) * attempt

@@ -40,7 +40,7 @@ rule corrupt:
         environment("corruptions")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(240, 240, 4_000) | {"gpu": 0, "device": "cpu"},
+        **torch_resources("corrupt") | {"gpu": 0, "device": "cpu"},
     params:
         **torch_job("corrupt", lambda w: VERDICTS.corrupt(w.dataset, w.family)),
     shell:

@@ -11,8 +11,6 @@ rule audit:
         PATHS.model_log("audit"),
     conda:
         environment("train")
-    resources:
-        gpu=0,
     params:
         **job("audit", of_model(VERDICTS.audit)),
     shell:
@@ -32,7 +30,7 @@ rule costs:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(30, 60, 12_000),
+        **torch_resources("costs"),
     params:
         **torch_job("costs", of_model(VERDICTS.costs)),
     shell:
@@ -56,8 +54,6 @@ rule evaluate:
         PATHS.model_log("evaluate"),
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("evaluate", of_model(VERDICTS.evaluate)),
     shell:

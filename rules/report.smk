@@ -13,8 +13,6 @@ rule gather:
         kind="evaluations|costs|corruptions|other_attacks",
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("gather"),
     shell:
@@ -33,8 +31,6 @@ rule table:
         kind="costs|other_attacks|corruptions|corruptions_means",
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("table", lambda w: TableSpec(w.kind)),
     shell:
@@ -53,8 +49,6 @@ rule compare:
         PATHS.log("compare"),
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("compare"),
     shell:
@@ -74,8 +68,6 @@ rule curves:
         PATHS.log("curves"),
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("curves"),
     shell:
@@ -96,8 +88,6 @@ rule thin_ice:
         PATHS.log("thin_ice/{dataset}-{arch}-{target}"),
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("thin_ice", lambda w: VERDICTS.thin_ice(thin_ice_models(w), PATHS)),
     shell:
@@ -120,8 +110,6 @@ rule leaderboard:
         PATHS.log("leaderboard"),
     conda:
         environment("report")
-    resources:
-        gpu=0,
     params:
         **job("leaderboard", lambda w: PageSpec(CONFIG["preset"])),
     shell:

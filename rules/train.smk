@@ -18,8 +18,6 @@ rule check_net:
         PATHS.log("check_net/{dataset}/{arch}"),
     conda:
         environment("train")
-    resources:
-        gpu=0,
     params:
         **job("check_net", lambda w: PROTOCOL.net(w.dataset, w.arch))
         | {"code": lambda w: code.net(w.arch)},
@@ -43,7 +41,7 @@ rule pretrain:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(480, 1440, 4_000),
+        **torch_resources("pretrain"),
     params:
         **torch_job("pretrain", pretraining),
     shell:
@@ -63,13 +61,11 @@ rule prune:
         PATHS.model_log("prune"),
     benchmark:
         PATHS.model_benchmark("prune")
-    wildcard_constraints:
-        method=TRAINED,
     conda:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(480, 1440, 4_000),
+        **torch_resources("prune"),
     params:
         **torch_job("prune", of_model(PROTOCOL.prune)),
     shell:
@@ -95,7 +91,7 @@ rule finetune:
         environment("train")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources(480, 1440, 4_000),
+        **torch_resources("finetune"),
     params:
         **torch_job("finetune", of_model(PROTOCOL.finetune)),
     shell:
@@ -115,8 +111,6 @@ rule external:
         method=EXTERNAL,
     conda:
         environment("train")
-    resources:
-        gpu=0,
     params:
         **job("external", lambda w: PROTOCOL.convert(w.method)),
     shell:

@@ -87,7 +87,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/models/nets/resnet18.py", TRAINED | {"check_net"}),
         ("scripts/advprune/models/nets/vgg16.py", set()),  # not in this grid
         ("scripts/advprune/data/sets/digits.py", EVERYTHING),
-        ("scripts/advprune/data/sets/svhn.py", set()),
+        ("scripts/advprune/data/sets/cifar100.py", set()),
         ("scripts/advprune/training/loop.py", TRAINED),
         ("scripts/advprune/pruning/masks.py", PRUNED),
         ("scripts/advprune/methods/base.py", PRUNED),
@@ -161,6 +161,13 @@ def test_a_new_option_at_its_default_plans_nothing(checkout):
     assert checkout.planned() == set()
 
 
+def test_a_new_dataset_and_a_new_net_plan_nothing(checkout):
+    for kind, old in (("data/sets", "digits"), ("models/nets", "resnet18")):
+        folder = checkout.folder / "scripts/advprune" / kind
+        shutil.copy(folder / f"{old}.py", folder / "another.py")
+    assert checkout.planned() == set()
+
+
 def put(config, place, value):
     *way, last = place.split(".")
     for key in way:
@@ -197,6 +204,32 @@ def test_a_value_of_the_configuration(checkout, place, value, expected):
 def own(planned, place):
     """What the models' own files have at a place of their path."""
     return {name.split("/")[place] for rule, name in planned if rule not in SUMMARIES}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "entry"),
+    [
+        ("archs", "wrn_28_4", {"width": 4}),
+        (
+            "datasets",
+            "cifar100",
+            {
+                "eps": "8/255",
+                "training_attack": {"step": "2/255", "steps": 1},
+                "limits": {"train": 200, "val": 16, "test": 10},
+            },
+        ),
+    ],
+)
+def test_another_net_or_dataset_plans_its_own_models_and_the_pages(checkout, kind, name, entry):
+    config = tiny_config()
+    config[kind][name] = entry
+    config["grid"][0][kind].append(name)
+    checkout.configure(config)
+    planned = checkout.planned()
+    pages = PAGES | {"gather"}
+    assert {rule for rule, path in planned if f"/{name}" not in path} <= pages
+    assert {"pretrain", "prune", "autoattack", "check_net"} <= rules(planned)
 
 
 def test_epochs_of_a_phase_concern_those_who_train_in_it(checkout):

@@ -189,7 +189,9 @@ def fmn(
     confirm = _confirmation(net, y) if lower(precision, x.device) else None
     x = x.detach()
     best, asked = _Best(x), lowered(net, precision)
-    ε, memory = torch.zeros_like(best.distance), {}
+    ε = torch.zeros_like(best.distance)
+    α: Tensor | float
+    memory: dict[str, Tensor] = {}
     plateau = _Plateau(config, ε)
     with frozen(net), arithmetic(EXACT):
         point = _first_point(x, start, config, generator)
@@ -272,5 +274,5 @@ def fmn_in_batches(
             if progress:
                 progress(len(images))
     names = ("distance", "adversarial", "found")
-    joined = [torch.cat([getattr(part, name) for part in parts]) for name in names]
-    return MinimumNorm(*joined, parts[0].forwards, parts[0].backwards)
+    distance, adversarial, found = (torch.cat([getattr(p, n) for p in parts]) for n in names)
+    return MinimumNorm(distance, adversarial, found, parts[0].forwards, parts[0].backwards)

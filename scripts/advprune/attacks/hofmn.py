@@ -74,8 +74,9 @@ def tune(
 
     def objective(trial: optuna.Trial) -> float:
         config = suggest(trial, eps)
-        settings = {"batch_size": batch_size, "config": config, "precision": precision}
-        found = fmn_in_batches(net, x, y, steps=steps, **settings)
+        found = fmn_in_batches(
+            net, x, y, steps=steps, batch_size=batch_size, config=config, precision=precision
+        )
         rows.append({"number": trial.number, "config": config.to_dict(), **_summary(found, eps)})
         if progress:
             progress(f"HO-FMN trial {trial.number + 1}/{trials}: median {rows[-1]['median']:.5f}")

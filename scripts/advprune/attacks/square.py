@@ -50,7 +50,8 @@ class Square(SquareAttack):
                 continue
             point = state.best[rows]
             point[window] = new
-            state.answer(rows, point, *self.margin_and_loss(point, y[rows]), key)
+            margin, loss = self.margin_and_loss(point, y[rows])
+            state.answer(rows, point, margin, loss, key)
         return queries, state.best
 
     def _side(self, query: int, h: int, w: int) -> int:
@@ -81,11 +82,11 @@ class _State:
         """Start anew for squares of another size; remember only what is likely to come again."""
         few = proposals <= queries
         shape = len(self.best), proposals
-        self.tried = torch.zeros(shape, dtype=bool, device=self.best.device) if few else None
+        self.tried = torch.zeros(shape, dtype=torch.bool, device=self.best.device) if few else None
 
     def untried(self, rows: Tensor, key: int) -> Tensor:
         if self.tried is None:
-            return torch.ones_like(rows, dtype=bool)
+            return torch.ones_like(rows, dtype=torch.bool)
         return ~self.tried[rows, key]
 
     def answer(self, rows: Tensor, point: Tensor, margin: Tensor, loss: Tensor, key: int) -> None:

@@ -47,7 +47,7 @@ class Resume:
         if not path.exists():
             return None
         try:
-            state = torch.load(path, map_location=device, weights_only=True)
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         except Exception:
             log.warning("%s cannot be read; %s starts over", path, name)
             return None

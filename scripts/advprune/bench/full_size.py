@@ -22,7 +22,6 @@ from advprune.data.dataset import TestData, TrainingData
 from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import Recipe, Threat
 from advprune.training.loop import Trainer
-from advprune.training.objective import Objective
 from advprune.training.objectives.fgsm import Fgsm
 from advprune.training.objectives.pgd import PgdAt
 
@@ -62,8 +61,16 @@ def measure(
     robust = {}
     for precision in ("fp32", "tf32", "bf16"):
         before = clock(device)
-        settings = {"eps": EPS, "seed": SEED, "batch_size": size.attack_batch, "share": size.share}
-        found = autoattack(small, x, y, **settings, precision=precision)
+        found = autoattack(
+            small,
+            x,
+            y,
+            eps=EPS,
+            seed=SEED,
+            batch_size=size.attack_batch,
+            share=size.share,
+            precision=precision,
+        )
         robust[precision] = found.robust
         result[f"autoattack {precision}"] = {
             "images": len(x),
@@ -76,7 +83,7 @@ def measure(
 
 
 def _fit(
-    net: nn.Module, data: TrainingData, size: FullSize, objective: Objective, epochs: int
+    net: nn.Module, data: TrainingData, size: FullSize, objective: Fgsm | PgdAt, epochs: int
 ) -> None:
     device = next(net.parameters()).device
     # the monitor's validation images are no part of what is timed

@@ -33,7 +33,7 @@ from advprune.models.precision import EXACT, arithmetic
 from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import Recipe, Threat
 from advprune.pruning import masks as mk
-from advprune.training.loop import Hook, Loop, Trainer
+from advprune.training.loop import Hook, Loop, Trainer, gradient
 from advprune.training.objectives.fgsm import Fgsm
 from advprune.training.objectives.pgd import PgdAt
 
@@ -222,9 +222,9 @@ def textbook_epoch(net: nn.Module, split: Split, threat: Threat) -> float:
         offset = torch.empty_like(x).uniform_(-threat.eps, threat.eps).requires_grad_()
         for _ in range(threat.steps):
             F.cross_entropy(net((x + offset).clamp(0, 1)), y).backward()
-            step = offset.detach() + threat.step * offset.grad.sign()
+            step = offset.detach() + threat.step * gradient(offset).sign()
             offset.data = step.clamp(-threat.eps, threat.eps)
-            offset.grad.zero_()
+            gradient(offset).zero_()
         optimizer.zero_grad()
         loss = F.cross_entropy(net((x + offset.detach()).clamp(0, 1)), y)
         loss.backward()

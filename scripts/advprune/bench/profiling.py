@@ -5,7 +5,6 @@ AutoAttack at a radius that is next to nothing.
 """
 
 import cProfile
-import pstats
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -120,14 +119,17 @@ def parts(net: nn.Module, x: Tensor) -> tuple[float, float, float]:
     finally:
         del net.forward
     whole = time.process_time() - before
-    entries = pstats.Stats(profile).stats.items()
+    profile.create_stats()
+    entries = profile.stats.items()
     backward = sum(entry[2] for (_, _, name), entry in entries if "run_backward" in name)
     return whole, inside, backward
 
 
 @torch.no_grad()
-def layers(net: Compact, x: Tensor) -> Iterator[Layer]:
-    """Time every step of a compact net for images x [N, C, H, W] by itself."""
+def layers(net: nn.Module, x: Tensor) -> Iterator[Layer]:
+    """Time every step of a compact net for images x [N, C, H, W] by itself; others have none."""
+    if not isinstance(net, Compact):
+        return
     values = [x.contiguous(memory_format=torch.channels_last)]
     for layer, sources in zip(net.layers, net.plan, strict=True):
         inputs = [values[source] for source in sources[:2] if source is not None]

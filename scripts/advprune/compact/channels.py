@@ -69,7 +69,9 @@ class Graph:
         recorder.run(torch.zeros(1, *image, dtype=parameter.dtype, device=parameter.device))
         self.values: dict[fx.Node, Tensor] = recorder.seen
         self.alive: dict[fx.Node, Tensor] = {}
-        self.needed = {node: torch.zeros(self.channels(node), dtype=bool) for node in self.nodes}
+        self.needed = {
+            node: torch.zeros(self.channels(node), dtype=torch.bool) for node in self.nodes
+        }
         self._find_alive()
         self._find_needed()
         self.kept = self._join()
@@ -115,14 +117,14 @@ class Graph:
     def _scaled(self, node: fx.Node) -> Tensor:
         """Bool [C]: the channels that a BatchNorm does not multiply by zero."""
         norm = self.module(node)
-        return norm.weight != 0 if norm.affine else torch.ones(norm.num_features, dtype=bool)
+        return norm.weight != 0 if norm.affine else torch.ones(norm.num_features, dtype=torch.bool)
 
     def _find_alive(self) -> None:
         for node in self.nodes:
             inputs = [self.alive[source] for source in node.all_input_nodes]
             kind = self.kind[node]
             if kind == "placeholder":
-                alive = torch.ones(self.channels(node), dtype=bool)
+                alive = torch.ones(self.channels(node), dtype=torch.bool)
             elif kind in ("conv", "linear"):
                 alive = self.reads(node)[:, inputs[0]].any(1)
             elif kind == "norm":

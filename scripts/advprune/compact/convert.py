@@ -10,6 +10,7 @@ of its own before it, as in pre-activation blocks, stays as a scale and a shift 
 
 import copy
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 
 from advprune.compact import layers
 from advprune.compact.channels import Graph
+from advprune.models.graph import running
 from advprune.models.precision import EXACT, arithmetic
 
 log = logging.getLogger("advprune")
@@ -46,8 +48,9 @@ def for_attacks(net: nn.Module, images: Tensor) -> nn.Module:
 
     A net of parts that are not known is returned as it is, with a line in the log.
     """
+    _, channels, height, width = images.shape
     try:
-        small = compact(net, images.shape[1:])
+        small = compact(net, (channels, height, width))
     except ValueError as error:
         log.warning("attacking the plain net: %s", error)
         return net
@@ -85,7 +88,8 @@ class _Emitter:
     def steps(self) -> list[layers.Step]:
         """Return the steps in an order in which every one has its inputs."""
         kind = self.graph.kind
-        chains, done = {}, set()
+        chains: dict[fx.Node, list[fx.Node]] = {}
+        done: set[fx.Node] = set()
         for node in self.graph.nodes:
             if kind[node] in ("conv", "linear") or (kind[node] == "norm" and node not in done):
                 chain = self._chain(node, done)
@@ -152,7 +156,11 @@ class _Emitter:
         elif kind == "mean":
             layer = layers.Apply(lambda x: x.mean((2, 3)))
         else:
-            simple = {"add": torch.add, "relu": F.relu, "flatten": lambda x: x.flatten(1)}
+            simple: dict[str, Callable[..., Tensor]] = {
+                "add": torch.add,
+                "relu": F.relu,
+                "flatten": lambda x: x.flatten(1),
+            }
             layer = layers.Apply(simple[kind])
         self._emit(layer, node, *node.all_input_nodes)
 
@@ -224,8 +232,9 @@ class _Emitter:
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """What a BatchNorm in eval mode multiplies each channel [C] by, and then adds."""
-    scale = (norm.running_var + norm.eps).rsqrt() * (norm.weight if norm.affine else 1)
-    return scale, (norm.bias if norm.affine else 0) - norm.running_mean * scale
+    mean, variance = running(norm)
+    scale = (variance + norm.eps).rsqrt() * (norm.weight if norm.affine else 1)
+    return scale, (norm.bias if norm.affine else 0) - mean * scale
 
 
 def _matrix(weight: Tensor, image: torch.Size, geometry: tuple) -> Tensor:

@@ -45,6 +45,9 @@ class Compact(nn.Module):
 class Linear(nn.Module):
     """A linear map, then perhaps the sum with another value, then perhaps ReLU."""
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(self, weight: Tensor, bias: Tensor, relu: bool) -> None:
         """Keep weight and bias as constants in single precision."""
         super().__init__()
@@ -68,14 +71,15 @@ class Conv(Linear):
         super().__init__(weight, bias[0, :, 0, 0] if uniform else bias, relu)
         self.weight = self.weight.contiguous(memory_format=torch.channels_last)
         self.uniform = uniform
-        self.geometry = conv.stride, conv.padding, conv.dilation
+        self.stride, self.padding, self.dilation = conv.stride, conv.padding, conv.dilation
 
     def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         """Map [N, C, H, W] to [N, C', H', W']."""
         if self.uniform:
-            out = F.conv2d(x, self.weight, self.bias, *self.geometry)
+            out = F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation)
         else:
-            out = F.conv2d(x, self.weight, None, *self.geometry).add_(self.bias)
+            out = F.conv2d(x, self.weight, None, self.stride, self.padding, self.dilation)
+            out = out.add_(self.bias)
         return self.finish(out, other)
 
 
@@ -109,6 +113,10 @@ class Map(nn.Module):
 class Affine(nn.Module):
     """Scale and shift of each channel, from channels of a wider map, then perhaps ReLU."""
 
+    pick: Tensor | None
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, pick: Tensor | None, scale: Tensor, shift: Tensor, relu: bool) -> None:
         """Take scale [C] and shift [1, C, H, W] of the channels `pick`, None for all in order."""
         super().__init__()
@@ -130,6 +138,8 @@ class Affine(nn.Module):
 
 class Shift(nn.Module):
     """The mean of the normalisation; its deviation is in the weights of what reads it."""
+
+    mean: Tensor
 
     def __init__(self, mean: Tensor) -> None:
         """Take the mean of each channel, [1, C, 1, 1]."""

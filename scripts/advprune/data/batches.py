@@ -74,11 +74,10 @@ def _pass_over(
         order = order.to(split.images.device, non_blocking=True)
     end = n - n % batch_size if drop_last else n
     for start in range(0, end, batch_size):
-        pick = slice(start, start + batch_size)
-        if order is not None:
-            pick = order[pick]
+        part = slice(start, start + batch_size)
+        pick = part if order is None else order[part]
         images, labels = split.images[pick], split.labels[pick]
-        if augment is not None:
+        if augment is not None and generator is not None:  # it never comes without one
             images = augment(images, generator)
         # channels_last: convolutions rearrange their inputs otherwise, forwards and backwards
         yield to_float(images).contiguous(memory_format=torch.channels_last), labels

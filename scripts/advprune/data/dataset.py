@@ -116,7 +116,7 @@ def _image_fields(split: Split, classes: int) -> dict[str, int]:
 
 
 def _save(path: Path, kind: str, splits: Mapping[str, Split], header: Mapping[str, Any]) -> None:
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for part, split in splits.items():
         tensors |= {f"{part}/images": split.images, f"{part}/labels": split.labels}
     save_tensors(path, kind, tensors, header)

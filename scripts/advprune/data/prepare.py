@@ -63,12 +63,17 @@ def from_arrays(
     mean, std = channel_moments(cuts["train"].images)
     if min(std) == 0:
         raise UserError(f"{name}: a channel is constant over the {len(cuts['train'])} train images")
-    known = {"name": name, "classes": spec.classes}
-    augment = {"pad": spec.pad, "flip": spec.flip}
     training = TrainingData(
-        train=cuts["train"], val=cuts["val"], mean=mean, std=std, **known, **augment
+        name=name,
+        classes=spec.classes,
+        train=cuts["train"],
+        val=cuts["val"],
+        mean=mean,
+        std=std,
+        pad=spec.pad,
+        flip=spec.flip,
     )
-    return training, TestData(test=cuts["test"], **known)
+    return training, TestData(name=name, classes=spec.classes, test=cuts["test"])
 
 
 def channel_moments(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:

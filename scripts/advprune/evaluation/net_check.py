@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from advprune.base.errors import UserError
 from advprune.compact.convert import agree, compact
 from advprune.evaluation.audit import audit
-from advprune.models.graph import macs, trace
+from advprune.models.graph import macs, running, trace
 from advprune.models.normalize import Normalize
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
@@ -64,8 +64,9 @@ def _as_trained(net: nn.Module) -> nn.Module:
     rng = torch.Generator().manual_seed(0)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.3, generator=rng)
-            module.running_var.uniform_(0.5, 2, generator=rng)
+            mean, variance = running(module)
+            mean.normal_(0, 0.3, generator=rng)
+            variance.uniform_(0.5, 2, generator=rng)
             module.weight.data.uniform_(-1.5, 1.5, generator=rng)
             module.bias.data.normal_(0, 0.3, generator=rng)
         elif isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
@@ -125,7 +126,8 @@ def _check_pruned(net: nn.Module, x: torch.Tensor, structure: str, small: bool) 
     scores = {name: torch.rand(units.shape, generator=rng) for name, units in magnitudes.items()}
     masks = mk.weight_masks(net, mk.rank(scores, SPARSITY), structure)
     mk.apply(net, masks)
-    image = tuple(x.shape[1:])
+    _, channels, height, width = x.shape
+    image = channels, height, width
     reasons = audit(net, image, structure, SPARSITY)["reasons"]
     if reasons:
         raise UserError(f"{SPARSITY:.0%} of its {structure} masked, but {'; '.join(reasons)}")

@@ -39,7 +39,7 @@ def summarise(
     """
     broken = ~autoattack["robust"].to_numpy()
     near = ~robust_at(hofmn["distance"], eps)
-    shares = {
+    shares: dict[str, float | None] = {
         "disagreement": float(np.mean(broken != near)),
         "hofmn_missed": float(np.mean(broken & ~near)),
         "autoattack_missed": float(np.mean(near & ~broken)),

@@ -88,11 +88,12 @@ def add_spec(parser: argparse.ArgumentParser) -> None:
 def open_log(path: Path | None) -> None:
     """Send messages to the log file (standard error without one), and progress bars along."""
     if path is None:
-        handler = logging.StreamHandler()
+        handler: logging.Handler = logging.StreamHandler()
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-        progress.send_to(handler.stream)
+        if handler.stream is not None:  # None is for handlers that open their file late
+            progress.send_to(handler.stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -21,7 +21,7 @@ from advprune.data.batches import batches
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Units
-from advprune.pruning.parametrization import parametrised
+from advprune.pruning.parametrization import parametrised, parts_on
 from advprune.pruning.tickets import Keep, measure_statistics
 from advprune.training.inner import pgd
 from advprune.training.loop import Hook, Loop
@@ -40,7 +40,8 @@ def probe(
     logits = net(attacked)
     right = torch.autograd.grad((logits[-len(v) :] * v).sum(), parameters, create_graph=graph)
     left = torch.autograd.grad((net(x[: len(u)]) * u).sum(), parameters, create_graph=graph)
-    return logits, sum((a * b).sum() for a, b in zip(left, right, strict=True))
+    products = ((a * b).sum() for a, b in zip(left, right, strict=True))
+    return logits, sum(products, start=logits.new_zeros(()))
 
 
 class Transfer(Hook):
@@ -99,9 +100,8 @@ class Transfer(Hook):
         if due > self.done:
             self.done = due
             for layer in mk.prunable(loop.net, self.task.structure).values():
-                weights = layer.parametrizations.weight
-                keep = int(weights[0].mask.sum())
-                weights[0].mask = mk.top_k(weights.original.detach().abs(), keep)
+                for part, weight in parts_on(layer, Keep):
+                    part.mask = mk.top_k(weight.detach().abs(), int(part.mask.sum()))
 
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
         """Log the epoch's mean relative distances."""

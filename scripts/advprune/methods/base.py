@@ -59,6 +59,13 @@ class Task:
         recipe = recipe or self.recipes[phase]
         return self.trainer.fit(net, objective, recipe, name or phase, **options)
 
+    @property
+    def dense(self) -> nn.Module:
+        """The teacher of a method whose YAML asks for it; where none was given, a ValueError."""
+        if self.teacher is None:
+            raise ValueError("no teacher was given")
+        return self.teacher
+
 
 class Method(ABC):
     """One pruning method; its module defines the instance `METHOD`."""

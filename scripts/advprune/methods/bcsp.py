@@ -28,6 +28,8 @@ THETA = ".parametrizations.weight.original"  # what a layer's θ is called while
 class Signed(nn.Module):
     """Parametrization θ ↦ sign · max(θ, 0); its gradient is zero where θ ≤ 0."""
 
+    sign: Tensor
+
     def __init__(self, sign: Tensor) -> None:
         super().__init__()
         self.register_buffer("sign", sign)
@@ -43,8 +45,8 @@ def drawn_layers(
     """Draw `count` layers with odds proportional to their sizes; full ones are drawn anew."""
     taken = dict.fromkeys(sizes, 0)
     while count > 0 and any(free[n] > taken[n] for n in sizes):
-        odds = [float(sizes[n]) if free[n] > taken[n] else 0.0 for n in sizes]
-        odds = torch.tensor(odds, device=rng.device)
+        weights = [float(sizes[n]) if free[n] > taken[n] else 0.0 for n in sizes]
+        odds = torch.tensor(weights, device=rng.device)
         picks = torch.multinomial(odds, count, replacement=True, generator=rng)
         for name, hits in zip(sizes, picks.bincount(minlength=len(sizes)).tolist(), strict=True):
             more = min(hits, free[name] - taken[name])
@@ -70,7 +72,7 @@ class Sampling(DropGrow):
         scale = self.noise * loop.optimizer.param_groups[0]["lr"]
         for name, theta in thetas.items():
             noise = torch.randn(theta.shape, generator=loop.rng, device=theta.device)
-            theta += scale * noise * self.masks[name]
+            theta.add_(scale * noise * self.masks[name])
         left = {name: theta > 0 for name, theta in thetas.items()}
         self.masks = Masks(dict(left))
         self.rewire(loop)

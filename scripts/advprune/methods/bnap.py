@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from advprune.base.errors import UserError
 from advprune.methods.base import Method, Task
-from advprune.models.graph import batchnorm_of
+from advprune.models.graph import own_norms, running
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores, Units
 
@@ -23,14 +23,14 @@ def scales(net: nn.Module) -> Scores:
 
     A net with a convolution that no BatchNorm of its own follows is a UserError.
     """
-    pairs = batchnorm_of(net)
-    bare = [name for name in mk.prunable(net, "filters") if name not in pairs]
+    norms = own_norms(net)
+    bare = [name for name in mk.prunable(net, "filters") if name not in norms]
     if bare:
         raise UserError(
             f"bnap: filters are ranked by BatchNorm scales, and {len(bare)} convolutions of this "
             f"net have none of their own, first {bare[0]}; leave `filters` out for bnap"
         )
-    return {c: net.get_submodule(n).weight.detach() for c, n in pairs.items()}
+    return {name: norm.weight.detach() for name, norm in norms.items()}
 
 
 def effective_weights(net: nn.Module) -> dict[str, Tensor]:
@@ -38,10 +38,10 @@ def effective_weights(net: nn.Module) -> dict[str, Tensor]:
 
     Where there is no BatchNorm, W itself.
     """
-    pairs, folded = batchnorm_of(net), mk.weights(net, "filters")
-    for name, follower in pairs.items():
-        norm = net.get_submodule(follower)
-        factor = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
+    folded = mk.weights(net, "filters")
+    for name, norm in own_norms(net).items():
+        _, variance = running(norm)
+        factor = norm.weight.detach() / (variance + norm.eps).sqrt()
         folded[name] = factor.view(-1, 1, 1, 1) * folded[name]
     return folded
 

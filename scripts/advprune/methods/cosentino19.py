@@ -15,7 +15,7 @@ from torch import nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
-from advprune.pruning.tickets import by_rate, search
+from advprune.pruning.tickets import Schedule, by_rate, search
 
 
 def layer_rates(
@@ -39,11 +39,12 @@ class IterativeTicket(Method):
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Search over as many rounds as the published rate needs for the sparsity."""
         params = task.params
-        schedule = by_rate(task.sparsity, params["rate"])
+        totals = by_rate(task.sparsity, params["rate"])
+        schedule: Schedule = totals
         if params["scope"] == "layer":
             sizes = {n: w.numel() for n, w in mk.weights(net, task.structure).items()}
             rates = (params["rate"], params["last_rate"])
-            schedule = [layer_rates(sizes, s, *rates) for s in schedule]
+            schedule = [layer_rates(sizes, s, *rates) for s in totals]
         train = partial(task.fit, net, "prune")
         options = {k: params[k] for k in ("scope", "floor", "rewind")}
         return search(net, task.structure, schedule, train, **options)

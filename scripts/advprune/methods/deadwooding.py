@@ -83,7 +83,7 @@ class Deadwooding(Method):
         params = task.params
         dual = Dual(net, task.sparsity, params["dual_step"], params["updates"])
         share = params["distillation"]
-        objective = Distilled(task.teacher, params["temperature"], share, labels=1 - share)
+        objective = Distilled(task.dense, params["temperature"], share, labels=1 - share)
         task.fit(net, "prune", objective=objective, hooks=[dual])
         units = Units({name: ~doomed for name, doomed in dual.smallest(net).items()})
         return mk.weight_masks(net, units, "unstructured")
@@ -93,7 +93,7 @@ class Deadwooding(Method):
         params, eps = task.params, task.trainer.threat.eps
         single = Threat(eps, 1.25 * eps, 1)  # FastAT's step (Wong et al. 2020)
         objective = Distilled(
-            task.teacher,
+            task.dense,
             params["temperature"],
             1 - params["labels"],
             labels=params["labels"],

@@ -16,7 +16,7 @@ from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores
 from advprune.pruning.saliency import filter_sums
-from advprune.training.loop import Loop
+from advprune.training.loop import Loop, gradient
 
 
 class RobustnessEstimation(KeepMasked):
@@ -43,7 +43,7 @@ class RobustnessEstimation(KeepMasked):
     def after_step(self, loop: Loop) -> None:
         """Add this batch's estimate; at the end of a round, cut."""
         super().after_step(loop)
-        terms = {n: p.grad * self.before[n] for n, p in loop.net.named_parameters()}
+        terms = {n: gradient(p) * self.before[n] for n, p in loop.net.named_parameters()}
         for name, change in filter_sums(loop.net, terms).items():
             self.totals[name] += change.square()
         due = loop.due(self.rounds, last=True)

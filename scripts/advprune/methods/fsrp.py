@@ -29,7 +29,8 @@ def low_frequencies(height: int, width: int, cutoff: float, device: torch.device
 def spectra(maps: Tensor, cutoff: float) -> Tensor:
     """Amplitude at low and at high frequencies of each filter, summed over the images: [2, C]."""
     amplitude = torch.fft.fft2(maps.double()).abs()
-    low = low_frequencies(*maps.shape[2:], cutoff, maps.device)
+    height, width = maps.shape[2:]
+    low = low_frequencies(height, width, cutoff, maps.device)
     return torch.stack([(amplitude * part).sum((0, 2, 3)) for part in (low, ~low)])
 
 

@@ -64,9 +64,9 @@ class Selection(KeepMasked):
         self.params, self.sparsity, self.noise = task.params, task.sparsity, noise
         self.blocks, self.turn = blocks(net), 0
         self.units = Units({})
-        classes = list(mk.prunable(net, "unstructured").values())[-1].out_features
+        classes = len(list(mk.weights(net).values())[-1])
         device = task.trainer.device
-        sizes = {n: layer.out_channels for n, layer in mk.prunable(net, "filters").items()}
+        sizes = {n: len(w) for n, w in mk.weights(net, "filters").items()}
         zeros = {n: torch.zeros(size, device=device) for n, size in sizes.items()}
         self.robust = {n: z.clone() for n, z in zeros.items()}
         self.alpha = {n: nn.Parameter(z) for n, z in zeros.items()}

@@ -19,7 +19,7 @@ from advprune.methods.base import Method, Task
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores, Units
-from advprune.pruning.parametrization import attach, remove
+from advprune.pruning.parametrization import attach, original, parts_on, remove
 from advprune.training.inner import pgd
 
 OPEN = math.log(math.e - 1)  # softplus is 1 there
@@ -76,8 +76,8 @@ class Masked:
     def damage(self, name: str) -> Tensor:
         """D of a layer [O, I], its bias in the last column."""
         parts = []
-        for masked in self.layers[name].parametrizations.values():
-            taken = masked[0].damage(masked.original)
+        for mask, tensor in parts_on(self.layers[name], SoftMask):
+            taken = mask.damage(tensor)
             parts.append(taken.view(len(taken), -1))
         return torch.cat(parts, dim=1)
 
@@ -86,7 +86,7 @@ class Masked:
         found = {}
         for name, pair in kfac.factors(self.net, self.layers, x, y):
             share = kfac.quadratic(self.damage(name), pair)
-            weight = self.layers[name].parametrizations.weight.original
+            weight = original(self.layers[name])
             found[name] = share[:, : weight[0].numel()].view_as(weight)
         return found
 

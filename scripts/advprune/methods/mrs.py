@@ -25,6 +25,7 @@ from advprune.pruning import masks as mk
 from advprune.pruning.allocation import round_to_total
 from advprune.pruning.masks import Masks, Units
 from advprune.pruning.saliency import attacked_batches
+from advprune.pruning.structures import Layer
 
 log = logging.getLogger("advprune")
 
@@ -44,7 +45,7 @@ def within(weight: Tensor, start: Tensor, radius: float) -> Tensor:
 
 def sensitivity(
     net: nn.Module,
-    layer: nn.Module,
+    layer: Layer,
     samples: list[Batch],
     radius: float,
     epochs: int,
@@ -124,7 +125,7 @@ class SensitivityRates(Method):
         samples = list(attacked_batches(net, trainer, batch, "sensitivity", count))
         ascent = {k: params[k] for k in ("radius", "epochs", "lr")}
         found = {n: sensitivity(net, layer, samples, **ascent) for n, layer in layers.items()}
-        sizes = {n: layer.out_channels for n, layer in layers.items()}
+        sizes = {n: len(w) for n, w in mk.weights(net, "filters").items()}
         shares = relative(found, params["tail"])
         wanted = rates(sizes, shares, task.sparsity, params["kappa"], params["ceiling"])
         counts = removals(sizes, wanted, task.sparsity)

@@ -50,11 +50,11 @@ class PruningWithoutAdversarialExamples(Method):
     @staticmethod
     def objective(task: Task, bottleneck: bool) -> Objective:
         """The method's loss on clean images, with or without the HSIC terms."""
-        params, layers = task.params, mk.prunable(task.teacher, "unstructured")
+        params, teacher = task.params, task.dense
         # the authors' mean runs over the classes as well as over the batch
-        classes = list(layers.values())[-1].out_features
+        classes = len(list(mk.weights(teacher).values())[-1])
         weight = params["distillation"] / classes
-        distilled = Distilled(task.teacher, params["temperature"], weight)
+        distilled = Distilled(teacher, params["temperature"], weight)
         if not bottleneck:
             return distilled
         return Bottleneck(distilled, params["lambda_x"], params["lambda_y"], params["sigma"])

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
-from advprune.pruning.parametrization import parametrised
+from advprune.pruning.parametrization import original, parametrised
 from advprune.pruning.structures import named
 from advprune.training.loop import Hook, Loop
 
@@ -51,7 +51,7 @@ class NoisyLasso(Hook):
 
     def __init__(self, net: nn.Module, noises: dict[str, Noise], lasso: float) -> None:
         layers = mk.prunable(net, "unstructured")
-        self.weights = {n: layers[n].parametrizations.weight.original for n in noises}
+        self.weights = {n: original(layers[n]) for n in noises}
         self.noises = noises
         self.factor = lasso / float(self.size().detach())
 

@@ -14,16 +14,16 @@ from torch import Tensor, nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
-from advprune.pruning.parametrization import attach
-from advprune.pruning.reparam import CutOnce, FilterProduct, Product, Reparam, kaiming_uniform
+from advprune.pruning.parametrization import attach, original
+from advprune.pruning.reparam import CutOnce, FilterProduct, Product, kaiming_uniform
 
 
 @torch.no_grad()
-def widen(layer: nn.Module, spread: float) -> None:
+def widen(layer: nn.Linear, factor: Tensor, spread: float) -> None:
     """Scale both factors of a layer alike, so that its weights' deviation becomes `spread`."""
     scale = (spread / float(layer.weight.std())) ** 0.5
-    layer.parametrizations.weight.original.mul_(scale)
-    layer.parametrizations.weight[0].factor.mul_(scale)
+    original(layer).mul_(scale)
+    factor.mul_(scale)
 
 
 class TwinRep(Method):
@@ -33,7 +33,7 @@ class TwinRep(Method):
         """Train the factors from a fresh net, cutting once on the way."""
         rng = task.trainer.rng("factors")
 
-        def factorise(_name: str, weight: Tensor) -> Reparam:
+        def factorise(_name: str, weight: Tensor) -> Product | FilterProduct:
             weight.copy_(kaiming_uniform(weight.shape, rng))
             if task.structure == "unstructured":
                 return Product(kaiming_uniform(weight.shape, rng))
@@ -44,7 +44,7 @@ class TwinRep(Method):
         reparams = attach(net, "unstructured", factorise)
         for name, layer in layers.items():
             if isinstance(layer, nn.Linear):  # no BatchNorm makes up for a tiny product
-                widen(layer, spread[name])
+                widen(layer, reparams[name].factor, spread[name])
         cut = CutOnce(
             net,
             reparams,

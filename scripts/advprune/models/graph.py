@@ -36,6 +36,19 @@ def batchnorm_of(net: nn.Module) -> dict[str, str]:
     return dict(_PAIRS[net])
 
 
+def own_norms(net: nn.Module) -> dict[str, nn.BatchNorm2d]:
+    """The BatchNorm itself of every convolution that `batchnorm_of` names one for."""
+    found = ((conv, net.get_submodule(norm)) for conv, norm in batchnorm_of(net).items())
+    return {conv: norm for conv, norm in found if isinstance(norm, nn.BatchNorm2d)}
+
+
+def running(norm: nn.BatchNorm2d) -> tuple[torch.Tensor, torch.Tensor]:
+    """Running mean and variance of a BatchNorm; one that keeps none is a TypeError."""
+    if norm.running_mean is None or norm.running_var is None:
+        raise TypeError("a BatchNorm without running statistics")
+    return norm.running_mean, norm.running_var
+
+
 def companions(net: nn.Module) -> dict[str, tuple[str, ...]]:
     """Map every convolution to the parameters that go where its filters go, one entry per filter.
 
@@ -74,7 +87,8 @@ def _pairs(net: nn.Module) -> dict[str, str]:
     for node in calls:
         follower = next(iter(node.users)) if len(node.users) == 1 else None
         if (
-            follower in calls
+            follower is not None
+            and follower in calls
             and {node.target, follower.target} <= once
             and isinstance(modules[node.target], nn.Conv2d)
             and isinstance(modules[follower.target], nn.BatchNorm2d)
@@ -105,7 +119,9 @@ def macs(net: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, int]:
 
 
 def _counter(counts: dict[str, int], name: str) -> Callable[..., None]:
-    def count(module: nn.Module, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+    def count(
+        module: nn.Conv2d | nn.Linear, _inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+    ) -> None:
         if isinstance(module, nn.Conv2d):
             height, width = module.kernel_size
             per_output = module.in_channels // module.groups * height * width

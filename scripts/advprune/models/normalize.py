@@ -9,6 +9,9 @@ from torch import nn
 class Normalize(nn.Module):
     """Subtract the mean and divide by the deviation of each channel."""
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Keep mean and std, one number per channel, as buffers [1, C, 1, 1]."""
         super().__init__()

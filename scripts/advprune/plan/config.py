@@ -17,7 +17,7 @@ from advprune.models.names import known_nets
 from advprune.plan.checks import check_config
 
 ROOT = Path(__file__).resolve().parents[3]
-DEFAULTS = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
+DEFAULTS: dict[str, Any] = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
 
 
 def fraction(text: str) -> float:
@@ -104,5 +104,6 @@ def _check_images(config: dict[str, Any]) -> None:
 
 def split_size(config: dict[str, Any], dataset: str, split: str) -> int:
     """Images of a split under the run's limits."""
-    limits = config["datasets"][dataset].get("limits", {})
-    return limits.get(split, getattr(spec_of(dataset), split))
+    limits: dict[str, int] = config["datasets"][dataset].get("limits", {})
+    whole: int = getattr(spec_of(dataset), split)
+    return limits.get(split, whole)

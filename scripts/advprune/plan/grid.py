@@ -68,7 +68,7 @@ def method_keys(config: Mapping[str, Any]) -> list[str]:
 
 def expand(config: Mapping[str, Any], methods: Mapping[str, MethodPlan]) -> list[Model]:
     """Models that the blocks of the grid ask for, each once, in their order."""
-    models = {}
+    models: dict[Model, None] = {}
     for i, block in enumerate(config["grid"]):
         for entry in block["methods"]:
             for target, dataset, arch, seed in itertools.product(

@@ -57,7 +57,7 @@ def load_method(key: str) -> dict[str, Any]:
     """Validated YAML of a method; an unknown key is a UserError that lists the known ones."""
     if key not in known_methods():
         raise UserError(f"unknown method '{key}' (known: {', '.join(known_methods())})")
-    content = read_yaml(method_file(key))
+    content: dict[str, Any] = read_yaml(method_file(key))
     check(content, "method", f"config/methods/{key}.yaml")
     if content["key"] != key:
         raise UserError(f"config/methods/{key}.yaml: its key is '{content['key']}'")

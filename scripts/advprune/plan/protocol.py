@@ -43,7 +43,7 @@ class Protocol:
 
     def net(self, dataset: str, arch: str) -> specs.NetSpec:
         """A net for a dataset's images."""
-        return specs.NetSpec(**self._net(arch), **self._images(dataset))
+        return specs.NetSpec(**self._net(arch) | self._images(dataset))
 
     def pretrain(self, dataset: str, arch: str, method: str, seed: int) -> specs.PretrainSpec:
         """The pretraining that a method starts from."""
@@ -87,8 +87,8 @@ class Protocol:
         """The conversion of a net that was trained elsewhere."""
         entry = self.external[method]
         net = self._net(entry["arch"]) | self._images(entry["dataset"])
-        moments = {key: tuple(map(float, entry[key])) for key in ("mean", "std")}
-        return specs.ExternalSpec(**net, **moments, rename=entry["rename"])
+        mean, std = (tuple(map(float, entry[key])) for key in ("mean", "std"))
+        return specs.ExternalSpec(**net, mean=mean, std=std, rename=entry["rename"])
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""

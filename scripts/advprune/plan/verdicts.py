@@ -32,7 +32,8 @@ class Verdicts:
 
     def shards(self, dataset: str, attack: str) -> int:
         """Number of shards of the test images for an attack."""
-        return -(-split_size(self.config, dataset, "test") // self.evaluation[attack]["shard"])
+        size: int = self.evaluation[attack]["shard"]
+        return -(-split_size(self.config, dataset, "test") // size)
 
     def autoattack(self, model: Model, shard: int = 0) -> specs.AutoattackSpec:
         """AutoAttack on a shard of the test images."""
@@ -99,7 +100,7 @@ class Verdicts:
         return specs.CorruptionsSpec(self.protocol.row(model), images, batch)
 
     def _corrupted(self, dataset: str) -> int:
-        wanted = self.evaluation["corruptions"]["images"]
+        wanted: int = self.evaluation["corruptions"]["images"]
         return min(wanted, split_size(self.config, dataset, "test"))
 
     def audit(self, model: Model) -> specs.AuditSpec:

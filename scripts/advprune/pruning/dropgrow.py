@@ -17,7 +17,7 @@ from advprune.pruning import structures
 from advprune.pruning.allocation import round_to_total
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
-from advprune.training.loop import Loop
+from advprune.training.loop import Loop, gradient
 
 
 def igq_densities(sizes: dict[str, int], density: float) -> dict[str, float]:
@@ -81,7 +81,7 @@ def random_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
 
 def gradient_growth(weight: nn.Parameter, loop: Loop) -> Tensor:
     """Grow where the last batch's gradient is large."""
-    return weight.grad.abs()
+    return gradient(weight).abs()
 
 
 def momentum_growth(weight: nn.Parameter, loop: Loop) -> Tensor:

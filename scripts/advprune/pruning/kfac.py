@@ -19,6 +19,8 @@ def patches(layer: nn.Module, inputs: Tensor) -> Tensor:
     """What each output position reads: [B, S, I], S = 1 for linear layers; ones last for a bias."""
     if isinstance(layer, nn.Conv2d):
         kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
+        if isinstance(padding, str):
+            raise TypeError(f"patches need a padding in numbers, not {padding!r}")
         read = F.unfold(inputs, kernel, padding=padding, stride=stride).transpose(1, 2)
     else:
         read = inputs[:, None]

@@ -83,6 +83,8 @@ def rank(
         return Units({n: top_k(s, keep[n]) for n, s in scores.items()})
     if scope != "global":
         raise ValueError(f"unknown scope {scope!r}")
+    if isinstance(sparsity, Mapping):
+        raise TypeError("sparsities by layer are ranked within each layer, not over all together")
     pooled = []
     for layer in scores.values():
         flat = layer.detach().flatten().double()

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.parametrize import ParametrizationList
 
 from advprune.pruning import masks as mk
 
@@ -53,6 +54,23 @@ def remove(net: nn.Module, effective: bool = False) -> None:
     """
     for module in list(net.modules()):
         if parametrize.is_parametrized(module):
-            for kind in list(module.parametrizations):
+            for kind in _lists(module):
                 parametrize.remove_parametrizations(module, kind, leave_parametrized=effective)
     net.requires_grad_(True)
+
+
+def original(layer: nn.Module) -> Tensor:
+    """The layer's own parameter, of which the parts on it make the weight."""
+    return _lists(layer)["weight"].original
+
+
+def parts_on(layer: nn.Module, sort: type[Part]) -> list[tuple[Part, Tensor]]:
+    """Parts of a sort on a layer, each with the layer's own parameter: the weight's, the bias's."""
+    found = ((part, entry.original) for entry in _lists(layer).values() for part in entry)
+    return [(part, own) for part, own in found if isinstance(part, sort)]
+
+
+def _lists(layer: nn.Module) -> dict[str, ParametrizationList]:
+    """What PyTorch keeps of a layer's own parameters and parts, by the names of the parameters."""
+    found = layer.get_submodule("parametrizations").named_children()
+    return {kind: entry for kind, entry in found if isinstance(entry, ParametrizationList)}

@@ -33,7 +33,9 @@ class Episode:
 
     def run(self, act: Callable[[Tensor], float]) -> tuple[Tensor, list[float], list[float]]:
         """States [T, width], the answers of `act` in [0, 1], and the rate of every group."""
-        states, actions, rates = [], [], []
+        states: list[Tensor] = []
+        actions: list[float] = []
+        rates: list[float] = []
         spent, whole = 0.0, sum(self.costs)
         for t, cost in enumerate(self.costs):
             later = sum(self.costs[t + 1 :])

@@ -46,6 +46,8 @@ class Reparam(nn.Module, ABC):
 class Product(Reparam):
     """w = W · A · mask by elements; the layer's own parameter is W (docs/methods/twinrep.md)."""
 
+    mask: Tensor
+
     def __init__(self, factor: Tensor) -> None:
         super().__init__()
         self.factor = nn.Parameter(factor)
@@ -62,6 +64,8 @@ class Product(Reparam):
 
 class FilterProduct(Reparam):
     """w = mask · A W, each filter a mix of all filters of W, A [C_out, C_out] (Channel-Rep)."""
+
+    mask: Tensor
 
     def __init__(self, factor: Tensor) -> None:
         super().__init__()

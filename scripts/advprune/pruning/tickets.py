@@ -20,6 +20,7 @@ from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores, Units
 from advprune.training.loop import Trainer
 
+Schedule = Sequence[float | Mapping[str, float]]
 REWINDS = ("start", "trained", "none")
 
 
@@ -40,7 +41,7 @@ def by_rate(target: float, rate: float) -> list[float]:
 def search(
     net: nn.Module,
     structure: str,
-    schedule: Sequence[float | Mapping[str, float]],
+    schedule: Schedule,
     train: Callable[..., object],
     *,
     score: Callable[[nn.Module, str], Scores] = mk.magnitudes,
@@ -76,6 +77,8 @@ def search(
 
 class Keep(nn.Module):
     """Parametrization w ↦ m · w, so that a gradient in w is one in the surviving weights."""
+
+    mask: Tensor
 
     def __init__(self, mask: Tensor) -> None:
         super().__init__()

@@ -56,7 +56,7 @@ def reasons(path: Path, protocol: Protocol | None = None) -> list[str]:
         kind = SPECS[card["script"]]
     except KeyError:
         raise UserError(f"{path}: no job of this version is called {card['script']}") from None
-    spec = from_dict(kind, card["spec"], str(path))
+    spec: object = from_dict(kind, card["spec"], str(path))
     now = imports.code(card["script"], *code.modules(spec))
     found = list(_modules(card["code"], now))
     if protocol is not None:

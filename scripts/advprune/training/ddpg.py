@@ -28,8 +28,9 @@ class Actor(nn.Module):
     def __init__(self, states: int, hidden: int, rng: torch.Generator, start: float) -> None:
         super().__init__()
         sizes = [states, hidden, hidden, 1]
-        self.layers = nn.ModuleList(_linear(a, b, rng) for a, b in itertools.pairwise(sizes))
-        nn.init.constant_(self.layers[-1].bias, math.log(start / (1 - start)))
+        layers = [_linear(a, b, rng) for a, b in itertools.pairwise(sizes)]
+        nn.init.constant_(layers[-1].bias, math.log(start / (1 - start)))
+        self.layers = nn.ModuleList(layers)
 
     def forward(self, state: Tensor) -> Tensor:
         """Two hidden layers and a sigmoid."""

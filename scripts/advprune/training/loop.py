@@ -93,6 +93,13 @@ class Hook:
             setattr(self, name, state[name])
 
 
+def gradient(parameter: Tensor) -> Tensor:
+    """What the last backward pass has left; a parameter that took no part in it is a ValueError."""
+    if parameter.grad is None:
+        raise ValueError("a parameter without a gradient")
+    return parameter.grad
+
+
 @torch.no_grad()
 def accuracy(net: nn.Module, split: Split, batch: int = 512) -> float:
     """Share of the split's images that the net classifies correctly, in evaluation mode."""
@@ -105,7 +112,8 @@ def robust_figures(
     net: nn.Module, split: Split, threat: Threat, rng: torch.Generator, batch: int = 512
 ) -> tuple[float, float]:
     """(accuracy, mean cross-entropy) under PGD: a monitor, never a reported result."""
-    hits, loss = 0, 0.0
+    hits: Tensor | int = 0
+    loss: Tensor | float = 0.0
     with frozen(net):
         for x, y in batches(split, batch):
             adversarial = pgd(net, x, y, threat, rng)

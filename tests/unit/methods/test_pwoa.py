@@ -2,16 +2,19 @@
 
 import copy
 import dataclasses
+import statistics
 
 import pytest
 import torch
 
 from advprune.methods import base
+from advprune.models.registry import build
 from advprune.pruning import masks as mk
 from advprune.pruning.structures import named
 from advprune.training.distill import Bottleneck, Distilled
 from advprune.training.loop import Hook, Trainer
 from helpers.methods import task_for
+from helpers.small import SMALL, blobs
 from helpers.training import KilledError
 from helpers.watching import Kill, watch
 
@@ -160,21 +163,26 @@ def test_the_pull_brings_the_weights_closer_to_the_sparse_set(net, tmp_path):
     assert residual(1.0) < 0.3 * residual(1e-9)
 
 
-def test_distillation_teaches_without_labels(net, tmp_path, rng):
-    """A fresh student comes to answer as its teacher although labels have no weight at all."""
-    task = task_with(tmp_path, params={"lambda_x": 0.0, "lambda_y": 0.0}, epochs=10, lr=0.01)
-    with torch.no_grad():
-        net.fc.weight.neg_()
-    x = torch.rand(32, 1, 8, 8, generator=rng)
-
-    def distance():
+def test_distillation_teaches_without_labels(tmp_path):
+    """Students come to answer as their teacher although labels have no weight at all."""
+    x, ratios = blobs(40).images / 255, []
+    for seed in (1, 2, 3):
+        net = build(SMALL, torch.Generator().manual_seed(seed))
+        no_hsic = {"lambda_x": 0.0, "lambda_y": 0.0}
+        task = task_with(tmp_path / f"{seed}", params=no_hsic, epochs=10, lr=0.05)
+        task = dataclasses.replace(task, teacher=copy.deepcopy(net))
         with torch.no_grad():
-            return float((net.eval()(x) - task.teacher.eval()(x)).square().mean())
+            net.fc.weight.neg_()
 
-    before = distance()
-    everything = {f"{n}.weight": torch.ones_like(w).bool() for n, w in mk.weights(net).items()}
-    base.load("pwoa").finetune(net, everything, task)
-    assert distance() < 0.5 * before
+        def distance(net, teacher=task.teacher):
+            with torch.no_grad():  # a copy, because a pass of training moves the statistics
+                return float((copy.deepcopy(net).train()(x) - teacher.eval()(x)).square().mean())
+
+        before = distance(net)
+        everything = {f"{n}.weight": torch.ones_like(w).bool() for n, w in mk.weights(net).items()}
+        base.load("pwoa").finetune(net, everything, task)
+        ratios.append(distance(net) / before)
+    assert statistics.median(ratios) < 0.7
 
 
 @pytest.mark.parametrize(("step", "phase"), [(2, "prune"), (5, "prune"), (4, "finetune")])

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from advprune.pruning import masks as mk
-from advprune.pruning.parametrization import attach, parametrised, remove
+from advprune.pruning.parametrization import attach, original, parametrised, parts_on, remove
 from helpers.checkout import ROOT
 
 
@@ -84,6 +84,16 @@ def test_biases_are_for_the_layers_that_have_one(net):
     remove(net)
     assert torch.equal(net.fc.bias, bias)
     assert not any(parametrize.is_parametrized(m) for m in net.modules())
+
+
+def test_parts_are_found_on_their_layer_with_what_they_are_for(net):
+    attach(net, "unstructured", double)
+    attach(net, "unstructured", lambda _, tensor: Times(tensor, 3.0), "bias")
+    (on_weight, weight), (on_bias, bias) = parts_on(net.fc, Times)
+    assert weight is original(net.fc) and torch.equal(net.fc.weight, 2 * weight)
+    assert on_weight.factor.unique() == 2 and on_bias.factor.unique() == 3
+    assert torch.equal(net.fc.bias, 3 * bias)
+    assert parts_on(net.fc, nn.Linear) == []
 
 
 def test_nothing_else_in_the_library_puts_parts_on_or_takes_them_off():

@@ -66,7 +66,7 @@ def test_a_damaged_state_starts_over(net, tmp_path):
 
 
 def test_training_learns_and_the_adversarial_one_is_robust(net, tmp_path):
-    recipe = Recipe(epochs=8, batch=16, lr=0.1, schedule="onecycle")
+    recipe = Recipe(epochs=20, batch=16, lr=0.1, schedule="onecycle")
     trainer(tmp_path, images=90).fit(net, make({"name": "pgd"}, THREAT), recipe, "p")
     test = blobs(60, 2)
     assert accuracy(net, test) > 0.95
