@@ -18,6 +18,7 @@ from advprune.plan.checks import check_config
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS: dict[str, Any] = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
+RENAMED = {"doubts": "reliability", "opinions": "other_attacks"}  # entries of `evaluation`
 
 
 def fraction(text: str) -> float:
@@ -48,6 +49,7 @@ def check(content: Any, schema: str, where: str) -> None:
 
 def load_config(content: dict[str, Any]) -> dict[str, Any]:
     """Validate a run's configuration and fill in the defaults."""
+    _check_renamed(content.get("evaluation"))
     check(content, "config", "config")
     config = DEFAULTS | content
     for name in config["datasets"]:
@@ -67,6 +69,13 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
     check_config(config)
     config["grid"] = [_spelled_out(block) for block in config["grid"]]
     return config
+
+
+def _check_renamed(evaluation: Any) -> None:
+    """Say the new name of an entry that an earlier version knew by another."""
+    for old, new in RENAMED.items():
+        if isinstance(evaluation, dict) and old in evaluation:
+            raise UserError(f"config: evaluation.{old} is now evaluation.{new}")
 
 
 def _spelled_out(block: dict[str, Any]) -> dict[str, Any]:
