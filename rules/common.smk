@@ -105,7 +105,10 @@ def torch_job(script, spec):
 
 def run(script):
     """Command of a job without a specification."""
-    return f"python {near(f'scripts/{script}.py')} {{params.options}} --log {{log:q}}"
+    path = shlex.quote(near(f"scripts/{script}.py"))
+    # a folder's own braces are no wildcards
+    path = path.replace("{", "{{").replace("}", "}}")
+    return f"python {path} {{params.options}} --log {{log:q}}"
 
 
 def run_spec(script):

@@ -180,7 +180,7 @@ def put(config, place, value):
     [
         ("device", "auto", TRAINED if has_gpu() else set()),
         ("threads", 2, TRAINED),
-        ("data_root", None, set()),
+        ("data_root", "elsewhere", set()),
         ("datasets.digits.eps", "1/3", TRAINED),
         ("datasets.digits.training_attack.steps", 2, TRAINED),
         ("datasets.digits.limits.train", 65, TRAINED | {"dataset"}),
