@@ -13,11 +13,11 @@ from advprune.evaluation.audit import audit
 from advprune.methods import base
 from advprune.models.checkpoint import load_checkpoint, save_checkpoint
 from advprune.models.registry import NetSpec, build
-from advprune.plan.config import load_method
+from advprune.plan.methods import load_method
+from advprune.plan.specs import Recipe, Threat
 from advprune.pruning import masks as mk
 from advprune.training.loop import Trainer
-from advprune.training.objectives import Fgsm, Threat
-from advprune.training.recipes import Recipe
+from advprune.training.objectives.fgsm import Fgsm
 
 RECIPE = Recipe(epochs=1, batch=32, lr=0.05, schedule="constant")
 
