@@ -31,6 +31,10 @@ STAGES = {
 TAXONOMY = ["schedule", "structure", "locality", "criterion"]
 SETTING = ["dataset", "arch", "structure"]
 PUBLISHED = ["method", *SETTING, "sparsity_percent", "clean_accuracy", "autoattack_accuracy"]
+MUST_HOLD = """## What must hold
+
+- What the method's own tests hold, one line each; what holds for all methods is in
+  `tests/unit/methods/test_every_method.py`."""
 MARKER = "<!-- Below: made by `advprune docs` from config/methods/{key}.yaml. -->\n"
 
 
@@ -75,8 +79,8 @@ def written(text: str, key: str) -> str:
 def begun(method: Record, module: str) -> str:
     """Return the upper part of a new page, from the docstring of the method's module."""
     summary, _, box = (ast.get_docstring(ast.parse(module)) or "").partition("\n\n")
-    parts = [f"# {method['name']}", summary, f"```text\n{box.rstrip()}\n```" if box else ""]
-    return "\n\n".join(filter(None, parts))
+    algorithm = f"## Algorithm\n\n```text\n{box.rstrip()}\n```" if box else ""
+    return "\n\n".join(filter(None, [f"# {method['name']}", summary, algorithm, MUST_HOLD]))
 
 
 def template(name: str) -> Template:
