@@ -11,6 +11,7 @@ from torch import nn
 from advprune.models.checkpoint import is_finite
 from advprune.models.graph import companions, macs
 from advprune.pruning import masks as mk
+from advprune.pruning.structures import named
 
 TOLERANCE = 0.001  # a target may be missed by a tenth of a percentage point
 
@@ -22,19 +23,14 @@ def units(net: nn.Module, structure: str) -> dict[str, tuple[int, int]]:
     scale and shift of its own BatchNorm, if it has one; an input channel when all weights that read
     it are, a kernel when all its weights are.
     """
+    kind = named(structure)
     parameters, partners = dict(net.named_parameters()), companions(net)
     found = {}
     for name, weight in mk.weights(net, structure).items():
-        if structure == "unstructured":
-            alive = weight != 0
-        elif structure == "filters":
-            alive = (weight != 0).flatten(1).any(1)
+        alive = kind.occupied(weight)
+        if kind.batchnorm:
             for partner in partners[name]:
                 alive |= parameters[partner] != 0
-        elif structure == "kernels":
-            alive = (weight != 0).flatten(2).any(2)
-        else:
-            alive = (weight != 0).transpose(0, 1).flatten(1).any(1)
         found[name] = (alive.numel() - int(alive.sum()), alive.numel())
     return found
 
