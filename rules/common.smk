@@ -40,6 +40,9 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 machine.use_this_python()
+# No parameter: "auto" and "cpu" are the same where there is no GPU, and a resource that is a text
+# must be the same for all jobs of a group.
+os.environ["ADVPRUNE_DEVICE"] = CONFIG["device"]
 
 
 # No method has the name "-": an empty constraint would be none.
@@ -118,7 +121,8 @@ def run_spec(script):
 
 def run_torch(script):
     """Command of a job that uses torch."""
-    return run_spec(script) + " --threads {params.threads} --device {resources.device}"
+    device = "${{ADVPRUNE_DEVICE:-auto}}"
+    return run_spec(script) + f" --threads {{params.threads}} --device {device}"
 
 
 # What a job needs
@@ -162,10 +166,7 @@ FIRST_ATTEMPT = {
 
 
 def torch_resources(rule):
-    """Resources of a job that uses torch.
-
-    The device is no parameter: "auto" and "cpu" are the same where there is no GPU.
-    """
+    """Resources of a job that uses torch."""
     minutes, minutes_without, mem_mb_without = FIRST_ATTEMPT[rule]
 
     def growing(with_gpu, without):
@@ -173,7 +174,6 @@ def torch_resources(rule):
 
     return {
         "gpu": gpu,
-        "device": CONFIG["device"],
         "runtime": growing(minutes, minutes_without),
         "mem_mb": growing(8_000, mem_mb_without),
     }

@@ -40,8 +40,9 @@ rule corrupt:
         environment("corruptions")
     threads: CONFIG["threads"]
     resources:
-        **torch_resources("corrupt") | {"gpu": 0, "device": "cpu"},
+        **torch_resources("corrupt") | {"gpu": 0},
     params:
-        **torch_job("corrupt", lambda w: VERDICTS.corrupt(w.dataset, w.family)),
+        **torch_job("corrupt", lambda w: VERDICTS.corrupt(w.dataset, w.family))
+        | {"arithmetic": "cpu"},
     shell:
         run_torch("corrupt")

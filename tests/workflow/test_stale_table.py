@@ -190,7 +190,7 @@ def put(config, place, value):
         ("evaluation.autoattack.shard", 5, {"autoattack"} | CHECKED),
         ("evaluation.search_precision", "fp32", set()),
         ("evaluation.hofmn.trials", 3, TUNED),
-        ("evaluation.hofmn.shard", 5, TUNED),
+        ("evaluation.hofmn.shard", 5, MEASURED),
         ("overrides", {"li20": {"params": {}}}, set()),
     ],
 )
