@@ -6,7 +6,7 @@ from advprune.base.structures import STRUCTURES
 from advprune.evaluation.net_check import check_net
 from advprune.jobs import cli
 from advprune.models import registry
-from advprune.plan.specs import NetSpec
+from advprune.plan.specs import CheckNetSpec
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     cli.add_spec(parser)
     args = parser.parse_args()
     cli.open_log(args.log)
-    spec = from_json(NetSpec, args.spec)
+    spec = from_json(CheckNetSpec, args.spec)
     sizes = (spec.width, spec.classes, spec.channels, spec.size)
     # the moments of the images are not known yet
     moments = ((0.5,) * spec.channels, (0.25,) * spec.channels)

@@ -41,9 +41,9 @@ class Protocol:
         own = {split: n for split, n in limits.items() if (split == "test") == (part == "test")}
         return specs.DataSpec(dataset, part, own)
 
-    def net(self, dataset: str, arch: str) -> specs.NetSpec:
+    def net(self, dataset: str, arch: str) -> specs.CheckNetSpec:
         """A net for a dataset's images."""
-        return specs.NetSpec(**self._net(arch) | self._images(dataset))
+        return specs.CheckNetSpec(**self._net(arch) | self._images(dataset))
 
     def pretrain(self, dataset: str, arch: str, method: str, seed: int) -> specs.PretrainSpec:
         """The pretraining that a method starts from."""

@@ -76,7 +76,7 @@ class CorruptSpec:
 
 
 @dataclass(frozen=True)
-class NetSpec:
+class CheckNetSpec:
     """A net for images of `size` pixels."""
 
     arch: str
