@@ -57,6 +57,7 @@ wildcard_constraints:
     recipe="[a-z]+-[0-9a-f]{8}",
     seed="[0-9]+",
     shard="[0-9]+",
+    family="|".join(CORRUPTIONS),
 
 
 # A job: what it is asked to do is a specification, the digest of its code, and its files. Inputs

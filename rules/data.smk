@@ -34,8 +34,6 @@ rule corrupt:
         out=PATHS.corrupted("{family}"),
     log:
         PATHS.log("corrupt/{dataset}-{family}"),
-    wildcard_constraints:
-        family="|".join(CORRUPTIONS),
     conda:
         environment("corruptions")
     threads: CONFIG["threads"]
