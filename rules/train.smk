@@ -5,6 +5,11 @@
 # Beside every net lies its card: an output without a name, because the script knows where.
 
 
+# seconds, and the sooner the better: not worth a queue
+localrules:
+    check_net,
+
+
 rule check_net:
     """Take a fresh net through masks, audit and compaction, before it is trained for hours.
 
