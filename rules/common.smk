@@ -40,8 +40,8 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 machine.use_this_python()
-# No parameter: "auto" and "cpu" are the same where there is no GPU, and a resource that is a text
-# must be the same for all jobs of a group.
+# No parameter: results of a cluster's GPUs are not stale on a login node that has none. And no
+# resource: a text must be the same for all jobs of a group.
 os.environ["ADVPRUNE_DEVICE"] = CONFIG["device"]
 
 
@@ -100,11 +100,8 @@ def job(script, spec=None):
 
 
 def torch_job(script, spec):
-    """Parameters of a job that uses torch: what it runs on changes the last digits."""
-    return job(script, spec) | {
-        "threads": CONFIG["threads"],
-        "arithmetic": lambda wildcards: "gpu" if gpu() else "cpu",
-    }
+    """Parameters of a job that uses torch: the number of its threads changes the last digits."""
+    return job(script, spec) | {"threads": CONFIG["threads"]}
 
 
 def run(script):

@@ -40,7 +40,6 @@ rule corrupt:
     resources:
         **torch_resources("corrupt") | {"gpu": 0},
     params:
-        **torch_job("corrupt", lambda w: VERDICTS.corrupt(w.dataset, w.family))
-        | {"arithmetic": "cpu"},
+        **torch_job("corrupt", lambda w: VERDICTS.corrupt(w.dataset, w.family)),
     shell:
         run_torch("corrupt")
