@@ -25,7 +25,9 @@ def grid(name):
 @pytest.mark.parametrize("name", ["config.yaml", "digits.yaml"])
 def test_every_method_is_there_in_every_structure_that_it_has(name):
     expected = {(key, s) for key in shipped_methods() for s in load_method(key)["structures"]}
-    assert {(m.method, m.structure) for m in grid(name)} == expected
+    # a method that a user is writing is in the grid as well
+    found = {(m.method, m.structure) for m in grid(name) if m.method in shipped_methods()}
+    assert found == expected
 
 
 def test_all_methods_come_in_the_order_of_their_keys():
