@@ -40,9 +40,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 machine.use_this_python()
-# No parameter: results of a cluster's GPUs are not stale on a login node that has none. And no
-# resource: a text must be the same for all jobs of a group.
-os.environ["ADVPRUNE_DEVICE"] = CONFIG["device"]
+machine.name_device(CONFIG["device"])
 
 
 # No method has the name "-": an empty constraint would be none.

@@ -24,6 +24,15 @@ def use_this_python() -> None:
     os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 
+def name_device(device: str) -> None:
+    """Let the jobs' commands know the device, in their environment.
+
+    It is no parameter: results of a cluster's GPUs are not stale on a login node that has none. And
+    it is no resource: a text must be the same for all jobs of a group.
+    """
+    os.environ["ADVPRUNE_DEVICE"] = device
+
+
 def check_folder(name: str) -> None:
     """Refuse a folder for results or logs that cannot be made or written."""
     place = Path(name).absolute()
