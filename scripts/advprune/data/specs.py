@@ -10,12 +10,12 @@ so that what belongs to one dataset concerns the jobs of that dataset alone.
 
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from advprune.base.errors import UserError
+from advprune.base.imports import modules_in
 
 # train images uint8 [N, C, H, W], train labels int [N] in 0..classes-1, test images, test labels
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -42,8 +42,7 @@ class Spec:
 
 def known() -> list[str]:
     """Names of all datasets, sorted."""
-    files = (Path(__file__).parent / "sets").glob("*.py")
-    return sorted(path.stem for path in files if path.stem != "__init__")
+    return modules_in("data.sets")
 
 
 def module_of(name: str) -> ModuleType:
