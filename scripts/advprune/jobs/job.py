@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -57,12 +58,15 @@ class Job(Generic[S]):
 
     def card(self, **fields: Any) -> dict[str, Any]:
         """Provenance of the job's result; `code` has a digest of every module behind it."""
+        # a machine may have a GPU that this job was told not to use
+        on_cpu = {"device": platform.machine()} if self.device.type == "cpu" else {}
         return provenance.of_job(
             spec=to_dict(self.spec),
             parents=self.parents,
             script=self.script,
             code=dict(imports.code(self.script, *code.modules(self.spec))),
             seconds=round(time.monotonic() - self.started, 1),
+            **on_cpu,
             **fields,
         )
 

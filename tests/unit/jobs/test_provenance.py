@@ -1,6 +1,8 @@
 """What a card says of the process that wrote it."""
 
+import argparse
 import json
+import platform
 import shutil
 import subprocess
 
@@ -8,7 +10,9 @@ import pytest
 import torch
 
 from advprune.base import provenance
+from advprune.jobs.job import Job
 from advprune.jobs.provenance import of_job
+from advprune.plan.specs import AuditSpec
 
 
 def test_provenance_tells_what_ran_and_lets_the_caller_add(monkeypatch):
@@ -21,6 +25,15 @@ def test_provenance_tells_what_ran_and_lets_the_caller_add(monkeypatch):
     assert json.loads(json.dumps(card)) == card
     monkeypatch.setenv("PATH", "")
     assert (of_job()["commit"], of_job()["dirty"]) == (None, None)
+
+
+def test_a_card_names_the_processor_of_a_job_that_does_not_use_the_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    spec = AuditSpec("resnet18", "filters", 0.5)
+    job = Job(argparse.Namespace(), spec, "audit", (), torch.device("cpu"))
+    assert job.card()["device"] == platform.machine()
+    assert of_job()["device"] == "a GPU"
 
 
 def test_provenance_sees_commits_and_changes(tmp_path, monkeypatch):
