@@ -7,6 +7,7 @@ a method is a score, a projection or a schedule on top of them.
 """
 
 import importlib
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Trainer
 from advprune.training.objective import Objective, make
+
+log = logging.getLogger("advprune")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,14 @@ class Task:
         objective = objective or self.objectives[phase]
         recipe = recipe or self.recipes[phase]
         return self.trainer.fit(net, objective, recipe, name or phase, **options)
+
+    def mark(self, text: str) -> None:
+        """Warn, in the log and in the model's card, of a search that did not do what it should.
+
+        `text` is one line with the figure: "the residual is 1.53 at the end".
+        """
+        log.warning("%s", text)
+        self.trainer.marks.append(text)
 
     @property
     def dense(self) -> nn.Module:

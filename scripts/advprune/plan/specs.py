@@ -46,7 +46,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Row:
-    """What the leaderboard says a model is; `name` and `stage` only of nets from elsewhere."""
+    """What the leaderboard says a model is.
+
+    `name` and `stage` only of nets from elsewhere, `name` also of variants, whose `variant_of` is
+    the key of their method. `objective` is the name of that of the last training.
+    """
 
     method: str
     dataset: str
@@ -56,6 +60,8 @@ class Row:
     seed: int
     name: str | None = None
     stage: str | None = None
+    variant_of: str | None = None
+    objective: str | None = None
 
 
 @dataclass(frozen=True)

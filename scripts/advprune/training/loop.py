@@ -136,7 +136,7 @@ class Trainer:
     """Runs training phases on one dataset under one threat.
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
-    job depends on) is the same.
+    job depends on) is the same. `marks` are lines for the card about what did not go as it should.
     """
 
     train: Split
@@ -146,6 +146,7 @@ class Trainer:
     seed: int
     state_dir: Path
     fingerprint: str = ""
+    marks: list[str] = field(default_factory=list)
 
     @property
     def device(self) -> torch.device:
