@@ -42,6 +42,7 @@ def check_net(spec: NetSpec, structures: Iterable[str]) -> dict[str, Any]:
         _check_forward(net, x, spec.classes)
         _check_layers(net)
         _check_gradients(net, x)
+        _check_idle(net, x)
         small = _is_compact(net, image)
         has = [s for s in structures if mk.prunable(net, s)]
         for structure in has:
@@ -108,6 +109,32 @@ def _check_gradients(net: nn.Module, x: torch.Tensor) -> None:
     idle = [name for name, p in trained.named_parameters() if p.grad is None]
     if idle:
         raise UserError(f"the loss does not depend on {', '.join(idle[:3])}")
+
+
+def _check_idle(net: nn.Module, x: torch.Tensor) -> None:
+    """Every prunable weight must act, or the sparsity counts weights that pruning cannot miss.
+
+    With equal positive weights and a positive input nothing cancels and no rectifier closes: a
+    gradient of exactly zero is a weight that never meets anything but padding.
+    """
+    positive = copy.deepcopy(net)
+    for module in positive.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+        elif isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.constant_(module.weight, module.weight.shape[0] / module.weight.numel())
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, Normalize):
+            module.mean.zero_()
+    positive((1 + x) / 2).sum().backward()
+    for name, layer in mk.prunable(positive, "unstructured").items():
+        idle = int((layer.weight.grad == 0).sum())
+        if idle:
+            raise UserError(
+                f"{idle} of {layer.weight.numel()} weights of {name} never act on images of "
+                f"{x.shape[-1]} pixels"
+            )
 
 
 def _is_compact(net: nn.Module, image: tuple[int, int, int]) -> bool:

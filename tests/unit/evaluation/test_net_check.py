@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from advprune.base.errors import UserError
 from advprune.base.structures import STRUCTURES
+from advprune.data.specs import known, spec_of
 from advprune.evaluation import net_check
 from advprune.evaluation.net_check import check_net
 from advprune.models.names import known_nets
@@ -19,8 +20,9 @@ SPEC = NetSpec("strange", 4, 5, 3, 8, (0.5,) * 3, (0.25,) * 3)
 
 
 @pytest.mark.parametrize("arch", known_nets())
-@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 32)])
-def test_every_net_here_passes_in_every_structure(arch, channels, size):
+@pytest.mark.parametrize("dataset", known())
+def test_every_net_here_passes_in_every_structure_for_every_dataset(arch, dataset):
+    channels, size, _ = spec_of(dataset).shape
     moments = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
     spec = NetSpec(arch, 4, classes=10, channels=channels, size=size, **moments)
     outcome = check_net(spec, STRUCTURES)
@@ -86,6 +88,17 @@ class Idle(Plain):
         self.extra = nn.Parameter(torch.ones(3))
 
 
+class Pools(Plain):
+    """The second convolution, 3×3, sees a map of one pixel."""
+
+    def __init__(self, normalize):
+        super().__init__(normalize)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding=1)
+
+    def maps(self, x):
+        return self.conv2(F.avg_pool2d(self.act(self.bn1(self.conv1(x))), 8))
+
+
 class Crashes(Plain):
     def forward(self, x):
         raise KeyError("no such layer\nsecond line")
@@ -118,6 +131,7 @@ def test_a_net_of_another_build_passes_with_a_bias_that_is_only_added(strange):
         (Twice, "layer conv2 is called 2 times, not once"),
         (Raw, "its images must go through `normalize` first"),
         (Idle, "the loss does not depend on extra"),
+        (Pools, "512 of 576 weights of conv2 never act on images of 8 pixels"),
         (Crashes, "KeyError: 'no such layer"),
     ],
 )

@@ -1,14 +1,17 @@
 """docs/methods/fsrp.md, "What must hold"."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
 import torch
 
 from advprune.methods import base, fsrp
+from advprune.models.registry import build
 from advprune.pruning import masks as mk
 from helpers.methods import task_for
+from helpers.small import SMALL
 
 
 def ratio(maps, cutoff=0.5):
@@ -76,8 +79,9 @@ def test_every_layer_loses_its_lowest_ratios(net, tmp_path):
         assert scores[name][alive].min() >= scores[name][~alive].max()
 
 
-def test_maps_of_one_pixel_are_ranked_by_norm(net, tmp_path):
-    """8×8 images end as 1×1 maps in the last stage."""
+def test_maps_of_one_pixel_are_ranked_by_norm(tmp_path):
+    """In a net for 32×32 images, 8×8 images end as 1×1 maps in the last stage."""
+    net = build(dataclasses.replace(SMALL, size=32))
     scores = fsrp.ratios(net, task_for("fsrp", tmp_path, "filters", 0.5))
     norms = mk.magnitudes(net, "filters", order=1)
     flat = {n for n in scores if torch.equal(scores[n], norms[n])}

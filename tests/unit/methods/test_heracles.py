@@ -75,6 +75,8 @@ def test_the_reward_adds_clean_and_weighted_robust_accuracy_on_training_images(n
 def test_the_attack_in_the_reward_costs_accuracy(net, tmp_path):
     task = task_with(tmp_path, epochs=10, lr=0.1)
     task.fit(net, "prune")
+    wide = dataclasses.replace(task.trainer.threat, eps=0.5, step=0.25)
+    task = dataclasses.replace(task, trainer=dataclasses.replace(task.trainer, threat=wide))
     reward = Reward(net, task)
     whole = dict(episode_for(net, task).sizes)
     both = reward(whole)

@@ -104,7 +104,7 @@ def trained(net, folder, lasso, epochs=6):
 
 def test_more_lasso_makes_more_weights_small(net, tmp_path):
     shares = []
-    for lasso in (0.0, 3.0, 30.0):
+    for lasso in (0.0, 10.0, 100.0):
         twin = copy.deepcopy(net)
         trained(twin, tmp_path / str(lasso), lasso)
         values = torch.cat([w.flatten() for w in mk.weights(twin).values()])

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from advprune.models.blocks import Residual, conv3x3
+from advprune.models.blocks import Residual, conv3x3, strides
 
 
 class BasicBlock(Residual):
@@ -30,23 +30,29 @@ class BasicBlock(Residual):
 
 
 def build(normalize: nn.Module, *, width: int, classes: int, channels: int, size: int) -> nn.Module:
-    """Return the net, which shows its images to `normalize` first; `size` makes no difference."""
-    return ResNet18(normalize, width, classes, channels)
+    """Return the net, which shows its images to `normalize` first."""
+    return ResNet18(normalize, width, classes, channels, size)
 
 
 class ResNet18(nn.Module):
-    """Four stages of two blocks, `width` to 8·`width` channels: 11,173,962 parameters at 64."""
+    """Four stages of two blocks, `width` to 8·`width` channels: 11,173,962 parameters at 64.
 
-    def __init__(self, normalize: nn.Module, width: int, classes: int, channels: int) -> None:
-        """Build for images of `channels` channels and any side divisible by 8."""
+    The map is halved three times from 32×32 and twice from 8×8: at least 2×2 is left (`strides`).
+    """
+
+    def __init__(
+        self, normalize: nn.Module, width: int, classes: int, channels: int, size: int
+    ) -> None:
+        """Build for images of `channels` channels and `size`×`size` pixels."""
         super().__init__()
+        first, second, third, fourth = strides(size, stages=4)
         self.normalize = normalize
         self.conv1 = conv3x3(channels, width)
         self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = _stage(width, width, 1)
-        self.layer2 = _stage(width, 2 * width, 2)
-        self.layer3 = _stage(2 * width, 4 * width, 2)
-        self.layer4 = _stage(4 * width, 8 * width, 2)
+        self.layer1 = _stage(width, width, first)
+        self.layer2 = _stage(width, 2 * width, second)
+        self.layer3 = _stage(2 * width, 4 * width, third)
+        self.layer4 = _stage(4 * width, 8 * width, fourth)
         self.fc = nn.Linear(8 * width, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

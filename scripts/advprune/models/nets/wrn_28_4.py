@@ -4,15 +4,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from advprune.models.blocks import Residual, conv3x3
+from advprune.models.blocks import Residual, conv3x3, strides
 
 _BLOCKS = 4  # of two convolutions in each of three groups; with the stem and 3 shortcuts 28
 _FACTOR = 4  # channels of the first group over those of the stem
 
 
 def build(normalize: nn.Module, *, width: int, classes: int, channels: int, size: int) -> nn.Module:
-    """Return the net, which shows its images to `normalize` first; `size` makes no difference."""
-    return WideResNet(normalize, width, classes, channels)
+    """Return the net, which shows its images to `normalize` first."""
+    return WideResNet(normalize, width, classes, channels, size)
 
 
 class PreActBlock(Residual):
@@ -46,15 +46,18 @@ class WideResNet(nn.Module):
     The stem has a quarter of `width`, at least one channel: 16 in the paper.
     """
 
-    def __init__(self, normalize: nn.Module, width: int, classes: int, channels: int) -> None:
-        """Build for images of `channels` channels and any side divisible by 4."""
+    def __init__(
+        self, normalize: nn.Module, width: int, classes: int, channels: int, size: int
+    ) -> None:
+        """Build for images of `channels` channels and `size`×`size` pixels."""
         super().__init__()
+        first, second, third = strides(size, stages=3)
         stem = max(1, width // _FACTOR)
         self.normalize = normalize
         self.conv1 = conv3x3(channels, stem)
-        self.layer1 = _group(stem, width, 1)
-        self.layer2 = _group(width, 2 * width, 2)
-        self.layer3 = _group(2 * width, 4 * width, 2)
+        self.layer1 = _group(stem, width, first)
+        self.layer2 = _group(width, 2 * width, second)
+        self.layer3 = _group(2 * width, 4 * width, third)
         self.bn = nn.BatchNorm2d(4 * width)
         self.fc = nn.Linear(4 * width, classes)
 
