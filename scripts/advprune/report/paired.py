@@ -68,9 +68,9 @@ def compare(evaluations: Sequence[Record]) -> pd.DataFrame:
     `flagged` counts seeds whose evaluation has another status than ok. `p_images` is the test over
     images, `p_trainings` that over seeds (empty for one), adjusted (for at least `FEWEST_SEEDS`)
     within all comparisons with references of that kind: with the method's own objective, or with
-    PGD instead. `verdict` is, see docs/reliability.md, "above" or "below" if both adjusted values
-    are below `LEVEL`; "above on these nets" or "below on these nets" if that over images is and all
-    seeds agree; else "not told apart".
+    PGD instead. `verdict` (docs/reliability.md, "Told apart or not") is "above" or "below" if both
+    adjusted values are below `LEVEL`; "above on these nets" or "below on these nets" if that over
+    images is and all seeds agree; else "not told apart".
     """
     rows: list[Record] = []
     for group, methods in sorted(_by_method(records(evaluations)).items()):

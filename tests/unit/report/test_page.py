@@ -114,7 +114,7 @@ def test_only_web_addresses_become_links():
 
 
 def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apart():
-    """The intervals of all three overlap; on the same images one is below beyond doubt."""
+    """The intervals of all three overlap; on the same images one is below."""
     robust = {"best": range(100), "near": range(2, 100), "below": range(12, 100)}
     rows = [
         evaluation(m, worst=len(kept) / 200, robust_images=pack(np.isin(np.arange(200), kept)))
