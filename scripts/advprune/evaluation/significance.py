@@ -25,15 +25,15 @@ def sign_flip(differences: ArrayLike) -> float:
     """
     differences = np.asarray(differences, dtype=np.int64)
     sizes, counts = np.unique(np.abs(differences[differences != 0]), return_counts=True)
-    law = np.ones(1)
+    law = np.ones(1)  # of what the positive ones add up to: the sum is twice that minus `total`
     for size, n in zip(sizes, counts, strict=True):
-        terms = np.zeros(2 * size * n + 1)
-        terms[:: 2 * size] = binom.pmf(np.arange(n + 1), n, 0.5)
+        terms = np.zeros(size * n + 1)
+        terms[::size] = binom.pmf(np.arange(n + 1), n, 0.5)
         law = np.convolve(law, terms)
-    middle = len(law) // 2
-    distance = abs(int(differences.sum()))
+    total = len(law) - 1
+    tail = (total - abs(int(differences.sum()))) // 2
     # at a sum of zero the two tails share the middle
-    return min(1.0, float(law[: middle - distance + 1].sum() + law[middle + distance :].sum()))
+    return min(1.0, float(law[: tail + 1].sum() + law[total - tail :].sum()))
 
 
 def paired_t(differences: ArrayLike) -> NDArray[np.float64]:
