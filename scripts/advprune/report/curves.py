@@ -141,7 +141,7 @@ def group_figure(group: Group, members: Sequence[Record], methods: Mapping[str, 
         figure = Figure(figsize=(3.5, sum(heights) + 0.9), layout="constrained")
         top, bottom = figure.subplots(2, height_ratios=heights)
         draw(top, curves, members[0], look)
-        top.set_title(f"{group[0]}, {group[1]}: {group_title(group)}")
+        top.set_title(f"{group[0]}, {group[1]}: {group_title(group)}", loc="right")
         top.set(xlabel=_eps_label(members[0]), ylabel="Accuracy under attack (%)")
         rank(bottom, curves, methods, look)
         bottom.set_xlabel(f"Accuracy at ε = {members[0]['eps_text']} (%)")
