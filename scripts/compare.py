@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluations = records.load(args.evaluations)
     frame = paired.compare(evaluations)
     write_csv(frame, args.csv)
-    methods = records.load_methods(args.methods) | records.external(evaluations)
+    methods = records.known(records.load_methods(args.methods), evaluations)
     write_text(args.markdown, paired.markdown(frame, records.names(methods)))
 
 

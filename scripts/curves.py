@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.open_log(args.log)
 
     evaluations = records.load(args.evaluations)
-    methods = records.load_methods(args.methods) | records.external(evaluations)
+    methods = records.known(records.load_methods(args.methods), evaluations)
     overview = curves.overview(evaluations, methods)
     curves.save(overview, args.pdf)
     curves.save(overview, args.png)

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     spec = from_json(PageSpec, args.spec)
 
     evaluations = records.load(args.evaluations)
-    methods = records.load_methods(args.methods) | records.external(evaluations)
+    methods = records.known(records.load_methods(args.methods), evaluations)
     frame = tables.leaderboard(evaluations)
     if args.csv:
         tables.write_csv(frame, args.csv)

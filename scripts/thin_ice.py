@@ -34,7 +34,8 @@ def main() -> None:
     labels = next(iter(dense.values()))["label"].to_numpy()
     write_csv(thin_ice.by_model(pairs), args.models)
     write_csv(thin_ice.by_image(pairs, labels), args.images)
-    names = records.names(records.load_methods(args.methods))
+    models = [{"model": pair.model} for pair in pairs]
+    names = records.names(records.known(records.load_methods(args.methods), models))
     group = records.group_of(to_dict(spec.models[0].row))
     title = f"{group[0]}, {group[1]}: {records.group_title(group)}"
     drawn = thin_ice.figure(pairs, names, title)

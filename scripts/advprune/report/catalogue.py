@@ -30,7 +30,10 @@ STAGES = {
 }
 TAXONOMY = ["schedule", "structure", "locality", "criterion"]
 SETTING = ["dataset", "arch", "structure"]
-PUBLISHED = ["method", *SETTING, "sparsity_percent", "clean_accuracy", "autoattack_accuracy"]
+PUBLISHED = [
+    *("method", *SETTING, "sparsity_percent", "clean_accuracy", "autoattack_accuracy"),
+    *("eps", "test_images"),
+]
 MUST_HOLD = """## What must hold
 
 - What the method's own tests hold, one line each; what holds for all methods is in
@@ -133,4 +136,8 @@ def _numbers(published: pd.DataFrame, method: str) -> Record | None:
             for row in members.itertuples()
         }
         table.append({"setting": setting, "cells": [cells.get(s, "–") for s in sparsities]})
-    return {"sparsities": sparsities, "rows": table}
+    conditions = {
+        key: ", ".join(f"{value:,}" for value in sorted(rows[key].unique()))
+        for key in ("eps", "test_images")
+    }
+    return {"sparsities": sparsities, "rows": table} | conditions

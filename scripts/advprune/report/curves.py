@@ -1,7 +1,7 @@
 """Security evaluation curves: accuracy under attack against the size of the perturbation.
 
 One figure per group of comparable models, and an overview with all groups as small multiples. Every
-method keeps its colour and line style in all figures; dense nets are the dashed grey reference.
+method keeps its colour and line style in all figures; dense nets and references are dashed grey.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from advprune.base.errors import UserError
 from advprune.base.files import atomic
 from advprune.report.records import (
+    LARGEST_SPREAD,
+    REFERENCES,
     Group,
     Record,
     across_seeds,
@@ -25,6 +27,9 @@ from advprune.report.records import (
     groups,
     names,
     records,
+    reference_of,
+    seed_spread,
+    spread_mark,
 )
 from advprune.report.style import SETTINGS, Style, styles
 
@@ -35,8 +40,9 @@ CAPTION = (
     "is their mean and the band reaches from the lowest to the highest end of their own intervals, "
     "so it covers both the choice of images and the training. More than eight curves are drawn "
     "without bands. The vertical line is the ε of the leaderboard; the ranking gives the accuracy "
-    "there. Dashed grey: dense net. Seeds flagged in the leaderboard are left out; † marks a "
-    "method with no other, drawn thin."
+    "there. Dashed grey: dense nets and references. ↕ marks a method whose seeds are more than "
+    f"{100 * LARGEST_SPREAD:g} points apart in the worst case. Seeds flagged in the leaderboard "
+    "are left out; † marks a method with no other, drawn thin."
 )
 
 
@@ -46,6 +52,7 @@ class Line:
 
     method: str
     flagged: bool
+    spread: str
     eps: np.ndarray
     mean: np.ndarray
     low: np.ndarray
@@ -72,6 +79,7 @@ def lines(members: Sequence[Record]) -> list[Line]:
             Line(
                 method=method,
                 flagged=any(row["status"] != "ok" for row in rows),
+                spread=spread_mark(seed_spread(rows)),
                 eps=np.array(curves[0]["eps"]),
                 mean=100 * np.mean([c["accuracy"] for c in curves], axis=0),
                 low=100 * np.min([c["low"] for c in curves], axis=0),
@@ -133,7 +141,7 @@ def group_figure(group: Group, members: Sequence[Record], methods: Mapping[str, 
         figure = Figure(figsize=(3.5, sum(heights) + 0.9), layout="constrained")
         top, bottom = figure.subplots(2, height_ratios=heights)
         draw(top, curves, members[0], look)
-        top.set_title(f"{group[0]}, {group[1]}: {group_title(group)}")
+        top.set_title(f"{group[0]}, {group[1]}: {group_title(group)}", loc="right")
         top.set(xlabel=_eps_label(members[0]), ylabel="Accuracy under attack (%)")
         rank(bottom, curves, methods, look)
         bottom.set_xlabel(f"Accuracy at ε = {members[0]['eps_text']} (%)")
@@ -187,11 +195,14 @@ def write_groups(
 
 def _look(members: Sequence[Record], methods: Mapping[str, Record]) -> dict[str, Style]:
     dense = {row["method"] for row in members if row["structure"] == "none"}
-    return styles([*methods, *(row["method"] for row in members)], dense)
+    kinds = {key: key for key in methods if key in REFERENCES}
+    kinds |= {row["method"]: kind for row in members if (kind := reference_of(row))}
+    return styles([*methods, *(row["method"] for row in members)], dense, kinds)
 
 
 def _name(line: Line, methods: Mapping[str, Record]) -> str:
-    return names(methods).get(line.method, line.method) + ("†" if line.flagged else "")
+    marks = f" {line.spread}" * bool(line.spread) + "†" * line.flagged
+    return names(methods).get(line.method, line.method) + marks
 
 
 def _scale(record: Record) -> int:

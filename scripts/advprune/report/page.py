@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from advprune.base.errors import UserError
 from advprune.base.files import write_text
+from advprune.evaluation.significance import FEWEST_SEEDS, LEVEL
 from advprune.report.costs import COUNTS, TIMES, measured_on, milliseconds
 from advprune.report.curves import CAPTION
 from advprune.report.marks import MARKS, marked
@@ -18,10 +19,13 @@ from advprune.report.paired import level_with_best
 from advprune.report.records import (
     ACCURACIES,
     IDENTITY,
+    LARGEST_SPREAD,
     Group,
     Record,
     group_of,
     percent,
+    seed_spreads,
+    spread_mark,
 )
 from advprune.report.tables import leaderboard
 
@@ -68,6 +72,10 @@ def render(
     table = leaderboard(evaluations).to_dict("records")
     level = level_with_best(evaluations)
     rows = [_row(row, methods.get(row["method"], {}), level, costs or {}) for row in table]
+    spreads = seed_spreads(table)
+    for row in rows:
+        spread = spreads[group_of(row), row["method"]]
+        row["spread"] = spread_mark(spread) and percent(spread)
     for before, row in pairwise(rows):
         row["kind"] += " first" * (group_of(before) != group_of(row))
     used = sorted({row["method"] for row in table})
@@ -85,6 +93,9 @@ def render(
         batches=sorted({int(row["batch"]) for row in (costs or {}).values()}),
         fidelity=FIDELITY,
         marks=MARKS,
+        fewest=FEWEST_SEEDS,
+        error=f"{100 * LEVEL:g}",
+        widest=f"{100 * LARGEST_SPREAD:g}",
         rechecked=[
             row for row in rows if not pd.isna(row["hofmn_recovered"]) and row["hofmn_recovered"]
         ],
@@ -103,7 +114,9 @@ def quantity(count: Any) -> str:
     return str(count)
 
 
-def _row(row: Record, method: Record, level: set[tuple[Group, str]], costs: Costs) -> Record:
+def _row(
+    row: Record, method: Record, level: Mapping[tuple[Group, str], str], costs: Costs
+) -> Record:
     """Add what only the page shows: the method's fields and the text that the search looks in."""
     kind = "flagged" if row["status"] != "ok" else "dense" if row["structure"] == "none" else ""
     stage = method.get("stage", "")
@@ -114,7 +127,7 @@ def _row(row: Record, method: Record, level: set[tuple[Group, str]], costs: Cost
         "stage": stage,
         "fidelity": method.get("fidelity", ""),
         "kind": kind,
-        "level": row["status"] == "ok" and (group_of(row), row["method"]) in level,
+        "level": level.get((group_of(row), row["method"]), "") if row["status"] == "ok" else "",
         "marked": marked(row),
         "removed": f"{100 * row['sparsity']:g} %",
         "cost": costs.get(tuple(row[key] for key in IDENTITY), NO_COSTS),

@@ -1,6 +1,6 @@
 """The look of all figures: type sizes, and a colour-blind safe style that belongs to a method."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +37,26 @@ class Style:
 
 
 DENSE = Style("#6e6e6e", (0, (4, 2)), "o")
+GREYS = ("#a0a0a0", "#3c3c3c", "#7f7f7f")  # one per kind of reference
 
 
-def styles(methods: Iterable[str], dense: Iterable[str] = ()) -> dict[str, Style]:
+def styles(
+    methods: Iterable[str], dense: Iterable[str] = (), references: Mapping[str, str] | None = None
+) -> dict[str, Style]:
     """Give every method a style by its rank among all keys; dense nets share one.
 
-    Up to 8 methods differ in colour, up to 32 in colour and line. Pass all methods of a report, not
-    those of one figure, so that a method looks the same in all of them.
+    `references` maps keys to the kind of reference that they are: dashed, a grey per kind, a
+    dash per variant. Up to 8 methods differ in colour, up to 32 in colour and line. Pass all
+    methods of a report, not those of one figure, so that a method looks the same in all of them.
     """
     found = dict.fromkeys(dense, DENSE)
+    by_kind: dict[str, list[str]] = {}
+    for key, kind in sorted((references or {}).items()):
+        by_kind.setdefault(kind, []).append(key)
+    for place, kind in enumerate(sorted(by_kind)):
+        for variant, key in enumerate(by_kind[kind]):
+            dash = DASHES[1 + variant % (len(DASHES) - 1)]
+            found[key] = Style(GREYS[place % len(GREYS)], dash, MARKERS[variant % len(MARKERS)])
     for rank, key in enumerate(sorted(set(methods) - set(found))):
         lap = rank // len(COLOURS) % len(DASHES)
         found[key] = Style(COLOURS[rank % len(COLOURS)], DASHES[lap], MARKERS[lap])

@@ -16,6 +16,7 @@ from advprune.report.marks import marked
 from advprune.report.records import (
     ACCURACIES,
     IDENTITY,
+    LARGEST_SPREAD,
     STRUCTURES,
     Group,
     Record,
@@ -27,6 +28,8 @@ from advprune.report.records import (
     nonempty,
     percent,
     records,
+    seed_spread,
+    spread_mark,
 )
 
 COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed", "hofmn_recovered"]
@@ -95,7 +98,8 @@ def _latex(group: Group, rows: Sequence[Record], names: Mapping[str, str]) -> st
     dense = [m for m in methods if methods[m][0]["structure"] == "none"]
     pruned = sorted((m for m in methods if m not in dense), key=lambda m: -_mean(methods[m]))
     flagged = [r for r in rows if r["status"] != "ok"]
-    labels = {m: _tex(names.get(m, m)) for m in methods}
+    spread = {m: spread_mark(seed_spread(own)) for m, own in methods.items()}
+    labels = {m: _tex(f"{names.get(m, m)} {spread[m]}".strip()) for m in methods}
     marked = labels | {r["method"]: labels[r["method"]] + r"$^\dagger$" for r in flagged}
     lines = [_latex_row(marked[m], methods[m]) for m in dense]
     lines += [r"\midrule"] * bool(dense and pruned)
@@ -108,8 +112,9 @@ def _latex(group: Group, rows: Sequence[Record], names: Mapping[str, str]) -> st
     caption = (
         f"{dataset}, {arch}, {group_title(group)}: accuracy in % under {rows[0]['norm']} attacks "
         f"with eps = {rows[0]['eps_text']} on {rows[0]['images']} test images. One seed: 95 % "
-        "Wilson interval in brackets; several: mean ± standard deviation over seeds. Flagged "
-        "seeds enter only where a method has no other."
+        "Wilson interval in brackets; several: mean ± standard deviation over seeds, ↕ where they "
+        f"differ by more than {100 * LARGEST_SPREAD:g} points in the worst case. Flagged seeds "
+        "enter only where a method has no other."
     )
     return "\n".join(
         [
@@ -153,7 +158,14 @@ def _latex_cell(rows: Sequence[Record], key: str) -> str:
 def _tex(text: str) -> str:
     special = {c: rf"\{c}" for c in "&%$#_{}"}
     special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {"±": r"$\pm$", "<": r"$<$", ">": r"$>$", "≤": r"$\leq$", "≥": r"$\geq$"}
+    special |= {
+        "±": r"$\pm$",
+        "<": r"$<$",
+        ">": r"$>$",
+        "↕": r"$\updownarrow$",
+        "≤": r"$\leq$",
+        "≥": r"$\geq$",
+    }
     return "".join(special.get(character, character) for character in text)
 
 

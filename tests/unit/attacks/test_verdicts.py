@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from advprune.attacks import verdicts
 from advprune.attacks.verdicts import (
     accuracy,
+    pack,
     read_tables,
     robust_at,
+    unpack,
     worst,
     write_table,
 )
@@ -147,3 +149,15 @@ def test_report_step_needs_no_torch():
     code = "import sys, advprune.attacks.verdicts; sys.exit('torch' in sys.modules)"
     scripts = Path(verdicts.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=scripts).returncode == 0
+
+
+@pytest.mark.parametrize("samples", [0, 1, 8, 13, 100])
+def test_packed_verdicts_come_back(samples):
+    bits = np.random.default_rng(0).random(samples) < 0.5
+    assert (unpack(pack(bits), samples) == bits).all()
+
+
+@pytest.mark.parametrize(("text", "samples"), [("zz", 8), ("ff", 9), ("ffff", 8)])
+def test_text_that_is_no_packed_verdicts_is_refused(text, samples):
+    with pytest.raises(UserError, match="packed verdicts"):
+        unpack(text, samples)

@@ -36,6 +36,15 @@ def test_published_numbers_stand_on_their_methods_page():
     assert "Published numbers" not in lower("lwm")
 
 
+def test_published_numbers_stand_with_their_conditions():
+    text = " ".join(lower("hydra").split())
+    assert "a radius of 0.031 and not 8/255, on the first 10,000 test images" in text
+    assert "(../../config/published/README.md#their-conditions)" in text
+    changed = PUBLISHED.assign(eps=8 / 255, test_images=26032)
+    page = " ".join(catalogue.page(METHODS["hydra"], changed, "# A title\n").split())
+    assert f"a radius of {8 / 255} and" in page and "26,032 test images" in page
+
+
 def test_a_page_has_the_settings_with_their_sources_and_the_deviations():
     text, method = lower("radmm"), METHODS["radmm"]
     assert "| `params.rho` | `0.001` |" in text

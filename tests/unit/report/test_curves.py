@@ -5,7 +5,7 @@ import pytest
 
 from advprune.base.errors import UserError
 from advprune.report import curves, records, style
-from helpers.report_samples import EPS, METHODS, SEVERAL, dense, evaluation, failed
+from helpers.report_samples import EPS, METHODS, SEVERAL, dense, evaluation, failed, method_entry
 
 
 def test_line_of_one_seed_is_its_curve_in_percent():
@@ -51,6 +51,37 @@ def test_every_method_has_a_style_of_its_own_and_keeps_it():
     assert len({s.colour for s in style.styles(methods[:8]).values()}) == 8
     # a dense net takes no colour away from the methods
     assert style.styles([*methods, "dense"], ["dense"]) == looks | {"dense": style.DENSE}
+
+
+def test_references_and_their_variants_are_dashed_and_grey():
+    methods = ["awt", "hydra", "lwm", "lwm-trades", "random"]
+    kinds = {"lwm": "lwm", "lwm-trades": "lwm", "random": "random"}
+    looks = style.styles(methods, references=kinds)
+    assert {k: looks[k] for k in ("awt", "hydra")} == style.styles(["awt", "hydra"])
+    for key in kinds:
+        assert len(set(looks[key].colour[i : i + 2] for i in (1, 3, 5))) == 1
+        assert looks[key].dash != "-"
+    assert looks["lwm"].colour == looks["lwm-trades"].colour != looks["random"].colour
+    assert len({(looks[k].colour, looks[k].dash) for k in kinds}) == 3
+
+
+def test_a_variant_has_its_own_name_and_the_rest_of_its_method():
+    variant = evaluation("lwm-trades")
+    variant["model"] |= {"variant_of": "lwm", "name": "LWM (TRADES)"}
+    known = records.known(METHODS | {"lwm": method_entry("lwm")}, [evaluation(), variant])
+    assert known["lwm-trades"] == method_entry("lwm") | {
+        "key": "lwm-trades",
+        "name": "LWM (TRADES)",
+    }
+    figure = curves.overview([evaluation(), variant], known)
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["HYDRA", "LWM (TRADES)"]
+
+
+def test_a_mean_of_seeds_far_apart_is_marked():
+    rows = [evaluation(seed=s, worst=w) for s, w in enumerate((0.2, 0.4))]
+    figure = curves.overview([*rows, evaluation("awt")], METHODS)
+    assert "HYDRA ↕" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_colours_are_the_same_in_all_figures():

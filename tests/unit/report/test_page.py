@@ -114,7 +114,7 @@ def test_only_web_addresses_become_links():
 
 
 def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apart():
-    """The intervals of all three overlap; on the same images one is below beyond doubt."""
+    """The intervals of all three overlap; on the same images one is below."""
     robust = {"best": range(100), "near": range(2, 100), "below": range(12, 100)}
     rows = [
         evaluation(m, worst=len(kept) / 200, robust_images=pack(np.isin(np.arange(200), kept)))
@@ -127,7 +127,16 @@ def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apar
             rf" {method} .*?{'unstructured' if method != 'dense' else 'none'}.*?MACs",
             f"{models} MACs",
         )
-        assert ("≈ best" in re.split("eff.|theoretical", row[0])[0]) is marked, row[0]
+        assert ("≈ best on these nets" in re.split("eff.|theoretical", row[0])[0]) is marked, row[0]
+
+
+def test_page_marks_methods_whose_seeds_differ_by_more_than_ten_points():
+    rows = [
+        evaluation(m, seed=s, worst=w) for m in ("wide", "tight") for s, w in ((0, 0.3), (1, 0.4))
+    ]
+    rows.append(evaluation("wide", seed=2, worst=0.44))
+    text = " ".join(Reader(page.render(rows, {}, [], "")).text.split())
+    assert text.count("↕ spread 14.0") == 3 and text.count("↕ spread") == 3
 
 
 def test_page_marks_unreliable_models_and_links_each_mark_to_its_explanation():

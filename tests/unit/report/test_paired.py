@@ -1,12 +1,16 @@
-from itertools import product
+"""Methods against references: which is compared with which, and what is said of it."""
+
+import math
+from itertools import chain
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import ttest_rel
 
-from advprune.attacks.verdicts import pack, unpack
+from advprune.attacks.verdicts import pack
 from advprune.base.errors import UserError
-from advprune.report.paired import compare, holm, level_with_best, markdown, sign_flip
+from advprune.evaluation.significance import holm, sign_flip
+from advprune.report.paired import compare, level_with_best, markdown
 from helpers.report_samples import evaluation
 
 IMAGES = 40
@@ -17,47 +21,6 @@ def robust(*images):
     bits = np.zeros(IMAGES, dtype=bool)
     bits[list(images)] = True
     return {"robust_images": pack(bits), "images": IMAGES}
-
-
-def by_enumeration(differences):
-    total = abs(sum(differences))
-    sums = [abs(np.dot(s, differences)) for s in product([-1, 1], repeat=len(differences))]
-    return np.mean([s >= total for s in sums])
-
-
-@pytest.mark.parametrize(
-    "differences", [[3, -1, 2, 0, 1], [1, 1, -2], [2, 2, 2, 2, -1, 0], [1, -1], [3]]
-)
-def test_the_sign_flip_test_counts_all_sign_patterns(differences):
-    assert sign_flip(differences) == pytest.approx(by_enumeration(differences))
-
-
-@pytest.mark.parametrize(("ours", "theirs"), [(22, 1), (12, 3), (5, 5), (0, 4)])
-def test_with_one_seed_it_is_mcnemars_exact_test(ours, theirs):
-    p_value = sign_flip([1] * ours + [-1] * theirs + [0] * 60)
-    assert p_value == pytest.approx(binomtest(ours, ours + theirs).pvalue)
-
-
-def test_no_difference_at_all_has_p_one():
-    assert sign_flip([0] * 10) == 1.0
-    assert sign_flip([2, -2]) == 1.0
-
-
-def test_holm_multiplies_step_by_step_and_never_falls():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-
-
-@pytest.mark.parametrize("samples", [0, 1, 8, 13, 100])
-def test_packed_verdicts_come_back(samples):
-    bits = np.random.default_rng(0).random(samples) < 0.5
-    assert (unpack(pack(bits), samples) == bits).all()
-
-
-@pytest.mark.parametrize(("text", "samples"), [("zz", 8), ("ff", 9), ("ffff", 8)])
-def test_text_that_is_no_packed_verdicts_is_refused(text, samples):
-    with pytest.raises(UserError, match="packed verdicts"):
-        unpack(text, samples)
 
 
 def test_methods_are_compared_image_by_image_over_common_seeds():
@@ -77,8 +40,26 @@ def test_methods_are_compared_image_by_image_over_common_seeds():
     assert (row["only_method"], row["only_reference"]) == (17, 1)
     # images 0-4 and 20-29: one seed; 18 and 19: (1, 1) and (1, 0); 35: -1 in one seed
     expected = [1] * 5 + [1] * 10 + [1] * 2 + [-1]
-    assert row["p_value"] == pytest.approx(sign_flip(expected))
-    assert row["verdict"] == "above"
+    assert row["p_images"] == pytest.approx(sign_flip(expected))
+    assert row["verdict"] == "above on these nets"
+
+
+def trained(method, objective, kept, variant_of=None, seed=0, **extra):
+    content = evaluation(method, seed=seed, **robust(*kept), **extra)
+    content["model"] |= {"objective": objective, "variant_of": variant_of}
+    return content
+
+
+VARIED = (4, -3, 0, 2, 1)  # what a seed gives or takes
+
+
+def five(method, first, seeds=5, more=VARIED):
+    """A method that holds the images before `first`, more or fewer by seed."""
+    return [run(method, range(first + more[s]), s) for s in range(seeds)]
+
+
+def verdict(*runs):
+    return compare([*chain(*runs)]).set_index("method")
 
 
 def test_a_difference_that_a_seed_contradicts_gets_no_verdict():
@@ -89,8 +70,134 @@ def test_a_difference_that_a_seed_contradicts_gets_no_verdict():
         evaluation("random", seed=1, **robust(4, 5)),
     ]
     row = compare(runs).iloc[0]
-    assert row["p_adjusted"] < 0.001
+    assert row["p_images_adjusted"] < 0.001
     assert row["verdict"] == "not told apart"
+
+
+@pytest.mark.parametrize(("seeds", "claim"), [(1, False), (4, False), (5, True)])
+def test_a_claim_about_methods_needs_five_seeds(seeds, claim):
+    frame = verdict(five("hydra", 30, seeds), five("lwm", 15, seeds, more=(0, 1, 2, 0, 1)))
+    row = frame.loc["hydra"]
+    assert row["seeds"] == seeds
+    assert row["p_images_adjusted"] < 0.001
+    assert row["verdict"] == ("above" if claim else "above on these nets")
+    assert math.isnan(row["p_trainings"]) == (seeds == 1)
+    assert math.isnan(row["p_trainings_adjusted"]) == (not claim)
+    assert ("**+" in markdown(frame.reset_index(), {})) == claim
+
+
+def test_over_trainings_the_differences_of_the_seeds_are_tested():
+    ours, theirs = [30, 22, 25, 27, 26], [25, 26, 20, 22, 21]
+    runs = [run("hydra", range(n), s) for s, n in enumerate(ours)]
+    runs += [run("lwm", range(n), s) for s, n in enumerate(theirs)]
+    row = compare(runs).iloc[0]
+    assert row["p_trainings"] == pytest.approx(ttest_rel(ours, theirs).pvalue)
+    assert row["p_trainings"] > 0.05 > row["p_images"]
+    assert row["verdict"] == "not told apart"  # the second seed contradicts
+
+
+def test_seeds_that_agree_too_well_are_not_proof_by_themselves():
+    """No spread at all: five signs have p = 1/16, however small a t-test would call it."""
+    same = [0] * 5
+    row = verdict(five("hydra", 30, more=same), five("lwm", 15, more=same)).loc["hydra"]
+    assert row["p_trainings"] == pytest.approx(1 / 16)
+    assert row["verdict"] == "above on these nets"
+
+
+def test_one_image_that_all_seeds_have_is_no_claim():
+    """Over trainings it is certain, but another draw of images need not have it."""
+    frame = verdict(five("hydra", 20, more=[1, 2, 1, 1, 1]), five("lwm", 20, more=[0] * 5))
+    assert frame.loc["hydra", "p_trainings"] < 0.05
+    assert frame.loc["hydra", "verdict"] == "not told apart"
+
+
+def test_all_comparisons_of_a_column_are_corrected_together():
+    sizes = {"awt": 31, "hydra": 24, "mad": 19}
+    frame = verdict(five("lwm", 15, more=[0, 1, 2, 0, 1]), *(five(m, n) for m, n in sizes.items()))
+    for name in ("p_images", "p_trainings"):
+        rows = frame.loc[list(sizes)]
+        assert list(rows[f"{name}_adjusted"]) == pytest.approx(holm(list(rows[name])))
+
+
+# like with like
+
+
+def compared(*runs):
+    frame = compare(runs)
+    columns = ["method", "reference", "reference_objective"]
+    return set(frame[columns].itertuples(index=False, name=None))
+
+
+def test_a_method_is_compared_with_the_reference_of_its_objective_and_with_the_common_one():
+    found = compared(
+        trained("hydra", "trades", range(20)),
+        trained("harp", "pgd", range(20)),
+        trained("mad", "mart", range(20)),
+        trained("lwm", "pgd", range(10)),
+        trained("lwm-trades", "trades", range(8), "lwm"),
+        trained("random", "pgd", range(8)),
+        trained("random-trades", "trades", range(8), "random"),
+    )
+    assert found == {
+        *(("hydra", f"{r}-trades", "trades") for r in ("lwm", "random")),
+        *(("hydra", r, "pgd") for r in ("lwm", "random")),
+        *(("harp", r, "pgd") for r in ("lwm", "random")),
+        # no reference is trained by MART
+        *(("mad", r, "pgd") for r in ("lwm", "random")),
+        # references among themselves
+        ("lwm", "random", "pgd"),
+        ("random", "lwm", "pgd"),
+        ("lwm-trades", "random-trades", "trades"),
+        ("random-trades", "lwm-trades", "trades"),
+    }
+
+
+def test_a_variant_with_the_objective_of_its_method_is_not_the_reference():
+    found = compared(
+        trained("lwm-long", "pgd", range(20), "lwm"),
+        trained("lwm", "pgd", range(10)),
+        trained("hydra", "pgd", range(10)),
+    )
+    assert found == {("lwm-long", "lwm", "pgd"), ("hydra", "lwm", "pgd")}
+
+
+def test_files_that_do_not_know_their_objective_are_compared_as_before():
+    assert compared(evaluation("hydra", **robust(1)), evaluation("lwm", **robust(2))) == {
+        ("hydra", "lwm", None)
+    }
+
+
+def test_the_table_has_a_line_for_each_objective_of_the_references_only_where_needed():
+    runs = [
+        trained("hydra", "trades", range(20)),
+        trained("mad", "mart", range(12)),
+        trained("lwm", "pgd", range(10)),
+        trained("lwm-trades", "trades", range(8), "lwm"),
+        trained("random", "pgd", range(9)),
+    ]
+    lines = [line for line in markdown(compare(runs), {}).splitlines() if line.startswith("|")]
+    assert [line.split(" | ")[:2] for line in lines[2:]] == [
+        ["| hydra", "TRADES"],
+        ["| hydra", "TRADES, against PGD"],
+        ["| mad", "MART, against PGD"],
+        ["| lwm", "PGD"],
+        ["| random", "PGD"],
+    ]
+    assert "+30.0, 12 : 0" in lines[2] and "+25.0, 10 : 0" in lines[3]
+    assert len({line.count("|") for line in lines}) == 1
+    plain = markdown(compare([runs[2], runs[4]]), {})
+    assert "Trained with" not in plain and "against PGD |" not in plain
+
+
+def test_seeds_that_differ_by_more_than_the_limit_are_marked():
+    runs = [*five("wide", 20, more=[0, 5, 2, 1, 0]), *five("tight", 20, more=[0, 4, 2, 1, 0])]
+    frame = compare([*runs, *five("lwm", 10, more=[0] * 5)])
+    spread = frame.set_index("method")["seed_spread"]
+    assert dict(spread) == pytest.approx({"wide": 5 / 40, "tight": 4 / 40})
+    lines = markdown(frame, {}).splitlines()
+    assert {line.split(" | ")[0] for line in lines if "12.5 ↕" in line} == {"| wide"}
+    assert {line.split(" | ")[0] for line in lines if "| 10.0 |" in line} == {"| tight"}
+    assert math.isnan(compare([run("a", [1]), run("lwm", [2])])["seed_spread"][0])
 
 
 def test_groups_are_not_mixed_and_references_compared_too():
@@ -117,7 +224,7 @@ def test_other_test_images_are_an_error():
         compare(runs)
 
 
-def test_the_tables_name_winners_in_bold_and_mark_flags():
+def test_the_tables_mark_what_is_told_apart_on_these_nets_and_flags():
     runs = [
         evaluation("hydra", **robust(*range(30))),
         evaluation("random", **robust(*range(10)), status="flagged", reason="why"),
@@ -126,8 +233,11 @@ def test_the_tables_name_winners_in_bold_and_mark_flags():
     text = markdown(compare(runs), {"hydra": "HYDRA"})
     lines = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert [line.split(" | ")[0] for line in lines] == ["| HYDRA", "| lwm", "| random †"]
-    assert "**+50.0 (+50 to +50), 20 : 0, p < 0.001**" in lines[0]
-    assert "| – |" in lines[1] and "1 : 0, p = 1.000" in lines[1] and "**" not in lines[1]
+    assert "| *+50.0, 20 : 0, p < 0.001* |" in lines[0]
+    assert "| – |" in lines[1] and "+2.5, 1 : 0, p = 1.000" in lines[1] and "*" not in lines[1]
+
+
+# which are level with the best
 
 
 def level(*runs):
@@ -139,14 +249,31 @@ def run(method, kept, seed=0, **extra):
 
 
 def test_level_are_the_methods_that_the_test_cannot_tell_from_the_best():
-    """5 : 0 images have p = 0.0625; 6 : 0 have 0.031, too much for one of two comparisons."""
+    """6 : 0 images have p = 0.031; enough for one pair of methods, not for one of three."""
     assert level(run("best", range(30)), run("five", range(25))) == {"best", "five"}
     assert level(run("best", range(30)), run("six", range(24))) == {"best"}
     three = [run("best", range(30)), run("six", range(24)), run("also", range(6, 30))]
     assert level(*three) == {"best", "six", "also"}
+    # 7 : 0 have 0.016, enough for one of three pairs, not for one of six
+    assert level(run("best", range(30)), run("seven", range(23)), run("far", range(2))) == {"best"}
+    others = [run(f"also{i}", range(30)) for i in range(2)]
+    assert "seven" in level(run("best", range(30)), run("seven", range(23)), *others)
 
 
-def test_the_best_has_the_highest_mean_and_every_seed_must_agree():
+def test_the_mark_says_what_it_rests_on():
+    for seeds, mark in ((4, "≈ best on these nets"), (5, "≈ best")):
+        runs = five("best", 30, seeds) + five("near", 28, seeds)
+        assert set(level_with_best(runs).values()) == {mark}
+
+
+def test_over_trainings_a_noisy_method_is_not_below_the_best_by_its_mean():
+    """Ten images of 40 are no luck of images, but may be luck where seeds deviate by ten."""
+    best, noisy = five("best", 34), five("noisy", 24, more=(14, -14, 9, -12, 3))
+    assert level(*best, *noisy) == {"best", "noisy"}
+    assert level(*best, *five("below", 24, more=(2, 0, 1, 2, 0))) == {"best"}
+
+
+def test_with_few_seeds_every_seed_must_agree():
     runs = [run("best", range(s, 30), s) for s in range(2)]
     runs += [run("below", range(k), s) for s, k in enumerate((8, 31))]  # better in the second
     assert level(*runs) == {"best", "below"}

@@ -148,6 +148,13 @@ def test_latex_gives_mean_and_deviation_over_seeds(tmp_path):
     assert r"31.0 {\scriptsize [26.0, 38.0]} \\" in text
 
 
+def test_latex_marks_seeds_that_differ_by_more_than_ten_points(tmp_path):
+    close = [evaluation("awt", seed=s, worst=w) for s, w in enumerate((0.5, 0.4))]
+    wide = [evaluation("mad", seed=s, worst=w) for s, w in enumerate((0.5, 0.39))]
+    text = latex(tmp_path, [*close, *wide])
+    assert r"mad $\updownarrow$ & 2 &" in text and "awt & 2 &" in text
+
+
 def test_latex_is_well_formed_and_explains_flags(tmp_path):
     text = latex(tmp_path, SEVERAL)
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
