@@ -5,7 +5,7 @@ prune      filters       |γ| of the BatchNorm behind each convolution, over all
            unstructured  |γ W / σ|, the weights that are left when BatchNorm is folded into the
                          convolution, over all convolutions together;
                          linear layers have no γ: |W| within each at the same rate
-           the smallest go
+           the smallest go;  with direction: large the largest |γ|, and the smallest |W σ / γ|
 finetune   θ minimises the robust loss with the mask fixed                   (the default)
 """
 
@@ -16,6 +16,9 @@ from advprune.methods.base import Method, Task
 from advprune.models.graph import own_norms, running
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Scores, Units
+
+# which scales are removed, and the sign that makes theirs the lowest scores
+DIRECTIONS = {"small": 1, "large": -1}
 
 
 def scales(net: nn.Module) -> Scores:
@@ -33,15 +36,17 @@ def scales(net: nn.Module) -> Scores:
     return {name: norm.weight.detach() for name, norm in norms.items()}
 
 
-def effective_weights(net: nn.Module) -> dict[str, Tensor]:
+def effective_weights(net: nn.Module, direction: str = "small") -> dict[str, Tensor]:
     """Kernel of each convolution with its BatchNorm folded in, γ W / √(running variance + ε).
 
-    Where there is no BatchNorm, W itself.
+    Where there is no BatchNorm, W itself. With the direction "large" W is divided by the factor
+    instead, so that of equal weights those of the largest scale have the smallest entries.
     """
     folded = mk.weights(net, "filters")
     for name, norm in own_norms(net).items():
         _, variance = running(norm)
         factor = norm.weight.detach() / (variance + norm.eps).sqrt()
+        factor = factor if direction == "small" else 1 / factor
         folded[name] = factor.view(-1, 1, 1, 1) * folded[name]
     return folded
 
@@ -51,19 +56,23 @@ class BatchNormAssisted(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Rank by the scores of the task's structure."""
+        direction = task.params["direction"]
+        if direction not in DIRECTIONS:
+            raise UserError(f"bnap: params.direction: '{direction}' (known: small, large)")
         if task.structure == "filters":
-            scores = {n: gamma.abs() for n, gamma in scales(net).items()}
+            sign = DIRECTIONS[direction]
+            scores = {n: sign * gamma.abs() for n, gamma in scales(net).items()}
             units = mk.rank(scores, task.sparsity, scope="global", floor=1)
             return mk.weight_masks(net, units, "filters")
-        units = self.smallest_weights(net, task.sparsity)
+        units = self.smallest_weights(net, task.sparsity, direction)
         masks = mk.weight_masks(net, units, "unstructured")
         # a filter that lost all its weights would otherwise emit its shift
         return mk.close_batchnorm(net, masks)
 
     @staticmethod
-    def smallest_weights(net: nn.Module, sparsity: float) -> Units:
+    def smallest_weights(net: nn.Module, sparsity: float, direction: str) -> Units:
         """Unit masks of single weights: the convolutions take what the linear layers leave."""
-        scores = {n: w.abs() for n, w in effective_weights(net).items()}
+        scores = {n: w.abs() for n, w in effective_weights(net, direction).items()}
         magnitudes = mk.magnitudes(net, "unstructured")
         linear = mk.rank({n: s for n, s in magnitudes.items() if n not in scores}, sparsity)
         total = sum(s.numel() for s in magnitudes.values())

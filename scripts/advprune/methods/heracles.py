@@ -4,15 +4,16 @@ pretrain   θ minimises the robust loss                                    (shar
 search     episode: layer by layer an agent answers a state with a rate aₜ in [lb, ub],
            aₜ ← min(aₜ, what leaves lb for all later layers)
            reward: clean + β · robust accuracy of the magnitude-pruned net, nothing trained
-           DDPG: one rate for all, some random episodes, then the actor with noise;
-               the best strategy wins
+           DDPG: random episodes, then the actor with noise, whose best strategy wins; or
+               one rate for all, random episodes, the actor beginning near that one rate, and
+               the best of all wins (start: uniform)
 prune      s minimises the robust loss of θ · top-k(|s|), each layer at its own rate; θ frozen
 finetune   θ minimises the robust loss with the mask fixed                (the default)
 """
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -32,6 +33,9 @@ from advprune.training.ddpg import Agent
 from advprune.training.inner import pgd
 
 log = logging.getLogger("advprune")
+
+STARTS = ("authors", "uniform")
+Act = Callable[[Tensor], float]
 
 
 class Reward:
@@ -74,21 +78,39 @@ class Reward:
         self.net.eval()
 
 
+def bounds(task: Task) -> list[float]:
+    """Lowest and highest kept rate of a layer, in [0, 1], at the task's sparsity."""
+    low, high = task.params["bounds"][task.structure]
+    share, tight = task.params["tight"][task.structure]
+    return [low, tight if round(1 - task.sparsity, 9) <= share else high]
+
+
+def acts(episode: Episode, agent: Agent, task: Task) -> Iterator[tuple[int, Act]]:
+    """What answers in each episode, and the episode's number, negative in the warm-up."""
+    uniform, warmup = task.params["start"] == "uniform", task.params["warmup"]
+    if uniform:
+        yield -warmup - 1, episode.uniform
+    for number in range(-warmup, 0):
+        yield number, partial(agent.random, level=agent.random() if uniform else 1.0)
+    for number in range(task.params["episodes"]):
+        yield number, partial(agent.explore, episode=number)
+
+
 def search(episode: Episode, reward: Callable[[dict[str, int]], float], task: Task) -> dict:
-    """Units to keep per layer of the best strategy; one rate for all layers comes first."""
+    """Units to keep per layer of the best strategy.
+
+    With the authors' start that is the best after the warm-up, if anything comes after it.
+    """
     params, rng = task.params, generator(task.trainer.seed, "search")
+    uniform = params["start"] == "uniform"
     memory = 200 * len(episode.costs)
-    agent = Agent(episode.width, memory, params, rng, start=episode.uniform())
+    start = episode.uniform() if uniform else 0.5
+    agent = Agent(episode.width, memory, params, rng, start=start)
     best, found = -1.0, {}
-    for number in range(-params["warmup"] - 1, params["episodes"]):
-        if number < -params["warmup"]:
-            act = episode.uniform
-        elif number < 0:
-            act = partial(agent.random, level=agent.random())
-        else:
-            act = partial(agent.explore, episode=number)
+    for number, act in acts(episode, agent, task):
         if number == 0:
             agent.copy()
+            best = best if uniform else -1.0
         states, actions, rates = episode.run(act)
         counts = episode.counts(rates)
         value = reward(counts)
@@ -106,9 +128,11 @@ class Heracles(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Search the rates, then train one score per unit at these rates."""
-        bounds = task.params["bounds"][task.structure]
+        if task.params["start"] not in STARTS:
+            known = ", ".join(STARTS)
+            raise UserError(f"heracles: params.start: '{task.params['start']}' (known: {known})")
         image = to_float(task.trainer.train.images[:1])
-        episode = Episode(net, task.structure, 1 - task.sparsity, bounds, image)
+        episode = Episode(net, task.structure, 1 - task.sparsity, bounds(task), image)
         given = task.params["rates"]
         if given and set(given) != set(episode.sizes):
             wrong = ", ".join(sorted(set(given) ^ set(episode.sizes)))

@@ -7,6 +7,8 @@ prune      D ← the robust dataset of g (Ilyas et al. 2019)
            in every layer the filters of *largest* S go
            f trained naturally on D with the mask fixed, at a smaller rate
 no finetuning afterwards: it needs D, which lives in this phase only
+
+With robust_dataset: false f is g itself, and the whole phase repairs it, on ordinary images.
 """
 
 import dataclasses
@@ -47,12 +49,14 @@ class HighestGradient(Method):
     """The one criterion here that removes the largest scores."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
-        """Train on the robust dataset, cut, and repair on the robust dataset."""
-        objective, params = task.objectives["prune"], task.params
-        trainer = self.on_robust_dataset(net, task)
-        first, second = divided(task.recipes["prune"], params["repair"], params["repair_lr"])
-        init_weights(net, task.trainer.rng("init"))
-        trainer.fit(net, objective, first, "prune-train")
+        """Train on the robust dataset, cut, and repair on it; or cut the pretrained net."""
+        objective, params, trainer = task.objectives["prune"], task.params, task.trainer
+        share = params["repair"] if params["robust_dataset"] else 1.0
+        first, second = divided(task.recipes["prune"], share, params["repair_lr"])
+        if params["robust_dataset"]:
+            trainer = self.on_robust_dataset(net, task)
+            init_weights(net, task.trainer.rng("init"))
+            trainer.fit(net, objective, first, "prune-train")
         lowest = {name: -score for name, score in reactions(net, task).items()}
         masks = mk.weight_masks(net, mk.rank(lowest, task.sparsity), task.structure)
         mk.apply(net, masks)

@@ -42,9 +42,10 @@ class TwinRep(Method):
         layers = mk.prunable(net, "unstructured")
         spread = {name: float(layer.weight.detach().std()) for name, layer in layers.items()}
         reparams = attach(net, "unstructured", factorise)
-        for name, layer in layers.items():
-            if isinstance(layer, nn.Linear):  # no BatchNorm makes up for a tiny product
-                widen(layer, reparams[name].factor, spread[name])
+        linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
+        # no BatchNorm makes up for tiny products; the effect of a single one is the authors' too
+        for name in linear if len(linear) > 1 else ():
+            widen(layers[name], reparams[name].factor, spread[name])
         cut = CutOnce(
             net,
             reparams,

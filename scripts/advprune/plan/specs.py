@@ -25,9 +25,9 @@ class Recipe:
 
     Times are shares of the whole phase, so that a recipe keeps its shape when it is shortened:
     `milestones` (multistep) where the rate is multiplied by `factor`; `warmup`, the first share
-    that rises linearly from a tenth of the rate; `peak` (onecycle), where the rate is highest;
-    `cycles` (thirds), how often the rate restarts, at 1, 1/10, 1/100 for a third of a cycle each.
-    `optimizer` is "sgd" or "adam", whose first moment decays by `momentum`.
+    that rises linearly from `warmup_from` times the rate; `peak` (onecycle), where the rate is
+    highest; `cycles` (thirds), how often the rate restarts, at 1, 1/10, 1/100 for a third of a
+    cycle each. `optimizer` is "sgd" or "adam", whose first moment decays by `momentum`.
     """
 
     epochs: int
@@ -42,6 +42,7 @@ class Recipe:
     peak: float = 0.3
     cycles: int = 1
     optimizer: str = "sgd"
+    warmup_from: float = 0.1
 
 
 @dataclass(frozen=True)

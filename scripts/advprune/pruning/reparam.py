@@ -28,10 +28,14 @@ def kaiming_uniform(shape: torch.Size, rng: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def signed_constants(net: nn.Module) -> None:
-    """Replace every layer's weights by their signs times √(2 / fan_in) (docs/methods/rst.md)."""
-    for layer in mk.prunable(net, "unstructured").values():
-        constant = math.sqrt(2 / layer.weight[0].numel())
+def signed_constants(net: nn.Module, kept: Mapping[str, float]) -> None:
+    """Replace every layer's weights by their signs times √(2 / (k · fan_in)) (docs/methods/rst.md).
+
+    k, in (0, 1], is the layer's entry in `kept` and 1 where it has none: with the share of its
+    weights that is kept the layer's outputs are as large as the dense layer's.
+    """
+    for name, layer in mk.prunable(net, "unstructured").items():
+        constant = math.sqrt(2 / (kept.get(name, 1.0) * layer.weight[0].numel()))
         layer.weight.copy_(torch.where(layer.weight < 0, -constant, constant))
 
 

@@ -111,10 +111,15 @@ def _members(methods: Mapping[str, Record], stage: str) -> list[Record]:
 
 
 def _settings(method: Record) -> Iterator[tuple[str, str]]:
-    """Every objective, recipe and parameter as (dotted name, one line of YAML)."""
-    for kind in ("objectives", "recipes", "params"):
-        for name, value in method[kind].items():
-            yield f"{kind}.{name}", _flow(value)
+    """Every objective, recipe and parameter as (dotted name, one line of YAML).
+
+    Then those that are other ones on a net or a dataset, the name of which stands before theirs.
+    """
+    for own in [method, *method.get("settings", [])]:
+        place = " ".join(own[key] + ":" for key in ("arch", "dataset") if key in own)
+        for kind in ("objectives", "recipes", "params", "shares"):
+            for name, value in own.get(kind, {}).items():
+                yield f"{place} {kind}.{name}".lstrip(), _flow(value)
 
 
 def _flow(value: Any) -> str:

@@ -12,7 +12,7 @@ from advprune.plan.specs import Recipe
 def multiplier(recipe: Recipe, time: float) -> float:
     """Factor on the learning rate at `time` in [0, 1) of the phase."""
     if time < recipe.warmup:
-        return 0.1 + 0.9 * time / recipe.warmup
+        return recipe.warmup_from + (1 - recipe.warmup_from) * time / recipe.warmup
     if recipe.schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * time))
     if recipe.schedule == "multistep":

@@ -28,8 +28,8 @@ def trained(net, rng):
     return net
 
 
-def prune(net, folder, structure, sparsity):
-    return base.load("bnap").prune(net, task_for("bnap", folder, structure, sparsity))
+def prune(net, folder, structure, sparsity, **params):
+    return base.load("bnap").prune(net, task_for("bnap", folder, structure, sparsity, **params))
 
 
 def test_effective_weights_are_the_folded_kernels(trained):
@@ -106,6 +106,54 @@ def test_filters_of_small_scale_go_whatever_their_weights(trained, tmp_path):
             kept.append(size[alive])
         gone.append(size[~alive])
     assert torch.cat(kept).min() >= torch.cat(gone).max()
+
+
+def test_large_scales_go_in_the_other_direction(trained, tmp_path):
+    masks = prune(trained, tmp_path, "filters", 0.5, direction="large")
+    kept, gone = [], []
+    for conv, norm in batchnorm_of(trained).items():
+        alive = masks[f"{conv}.weight"].flatten(1).any(1)
+        size = trained.get_submodule(norm).weight.detach().abs()
+        kept += [size[alive]] if alive.sum() > 1 else []
+        gone.append(size[~alive])
+    assert torch.cat(kept).max() <= torch.cat(gone).min()
+    assert mk.count(masks[f"{n}.weight"].flatten(1).any(1) for n in batchnorm_of(trained))[0] == (
+        mk.kept_count(sum(len(trained.get_submodule(n).weight) for n in batchnorm_of(trained)), 0.5)
+    )
+
+
+def test_of_equal_weights_the_direction_says_which_scale_goes_first(trained, tmp_path):
+    """Two filters with the same weights and statistics, one with a hundred times the scale."""
+    norm, conv = trained.layer3[0].bn1, trained.layer3[0].conv1
+    with torch.no_grad():
+        conv.weight[3] = conv.weight[5]
+        norm.running_var[3] = norm.running_var[5] = 1.0
+        norm.weight[3], norm.weight[5] = 10.0, 0.1
+    for direction, first in (("small", 5), ("large", 3)):
+        mask = prune(trained, tmp_path, "unstructured", 0.5, direction=direction)
+        kept = mask["layer3.0.conv1.weight"].flatten(1).sum(1)
+        assert kept[first] < kept[8 - first], direction
+        layers = [mask[f"{n}.weight"] for n in mk.prunable(trained, "unstructured")]
+        total = sum(m.numel() for m in layers)
+        assert mk.count(layers)[0] == mk.kept_count(total, 0.5)
+
+
+def test_a_filter_without_scale_goes_last_in_the_other_direction(trained, tmp_path):
+    with torch.no_grad():
+        trained.layer3[0].bn1.weight[2] = 0
+    for structure in ("unstructured", "filters"):
+        masks = prune(trained, tmp_path, structure, 0.9, direction="large")
+        assert masks["layer3.0.conv1.weight"][2].all(), structure
+
+
+def test_with_equal_scales_the_direction_does_not_matter_for_weights(net, tmp_path):
+    masks = [prune(net, tmp_path, "unstructured", 0.8, direction=d) for d in ("small", "large")]
+    assert all(torch.equal(m, masks[1][n]) for n, m in masks[0].items())
+
+
+def test_an_unknown_direction_is_refused(net, tmp_path):
+    with pytest.raises(UserError, match=r"bnap: params\.direction: 'up' \(known: small, large\)"):
+        prune(net, tmp_path, "filters", 0.5, direction="up")
 
 
 def test_masks_are_nested_and_scoring_changes_nothing(trained, tmp_path):

@@ -135,6 +135,15 @@ def test_radmm_masks_are_the_projection_of_its_last_weights(net, tmp_path):
 # Li20 (docs/methods/li20.md, "What must hold")
 
 
+def test_li20_searches_at_a_smaller_rate_than_it_trains_with_on_every_net():
+    entry = load_method("li20")
+    for setting in [{}, *entry["settings"]]:
+        rates = {p: r | setting.get("recipes", {}).get(p, {}) for p, r in entry["recipes"].items()}
+        assert rates["prune"]["lr"] <= rates["train"]["lr"] / 2
+        assert "warmup" not in rates["prune"] and rates["train"]["warmup"] == 0.1
+    assert entry["settings"][0]["arch"] == "vgg16"
+
+
 def test_li20_rewinds_everything_statistics_included(net, tmp_path):
     before = copy.deepcopy(net.state_dict())
     base.load("li20").prune(net, task_for("li20", tmp_path))

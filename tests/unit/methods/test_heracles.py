@@ -9,7 +9,7 @@ import torch
 from advprune.base.errors import UserError
 from advprune.data.batches import to_float
 from advprune.methods import base
-from advprune.methods.heracles import Reward, search
+from advprune.methods.heracles import Reward, bounds, search
 from advprune.pruning import masks as mk
 from advprune.pruning.rate_search import Episode
 from advprune.pruning.structures import named
@@ -27,8 +27,7 @@ def task_with(folder, structure="unstructured", sparsity=0.8, params=None, **rec
 
 def episode_for(net, task):
     image = to_float(task.trainer.train.images[:1])
-    bounds = task.params["bounds"][task.structure]
-    return Episode(net, task.structure, 1 - task.sparsity, bounds, image)
+    return Episode(net, task.structure, 1 - task.sparsity, bounds(task), image)
 
 
 def test_the_reward_is_repeatable_and_sees_the_magnitude_pruned_net(net, tmp_path):
@@ -110,7 +109,7 @@ def test_the_search_leaves_the_net_alone(net, tmp_path):
 def test_the_search_finds_which_layer_does_not_matter(net, tmp_path):
     """A reward that punishes weights in the largest layers: they keep less than at one rate."""
     params = AGENT | {"warmup": 20, "episodes": 30, "updates": 5, "hidden": 32, "sigma": 0.3}
-    task = task_with(tmp_path, params=params)
+    task = task_with(tmp_path, params=params | {"start": "uniform"})
     episode = episode_for(net, task)
     redundant = "layer4.1.conv2"
 
@@ -123,8 +122,55 @@ def test_the_search_finds_which_layer_does_not_matter(net, tmp_path):
     assert reward(counts) >= reward(uniform)
 
 
-def test_the_first_strategy_is_uniform_and_the_best_of_all_wins(net, tmp_path):
+def test_the_authors_search_never_judges_uniform_rates_and_takes_the_best_after_the_warm_up(
+    net, tmp_path
+):
     task = task_with(tmp_path, params={"warmup": 4, "episodes": 5})
+    episode, seen = episode_for(net, task), []
+
+    def reward(counts):
+        seen.append(counts)
+        return [5.0, 1.0, 2.0, 1.0, 1.0, 1.0, 3.0, 2.0, 3.0][len(seen) - 1]
+
+    assert search(episode, reward, task) == seen[6]
+    assert len(seen) == 4 + 5
+    assert episode.exact(dict.fromkeys(episode.sizes, 0.2)) not in seen
+
+
+@pytest.mark.parametrize(("start", "at"), [("authors", 0.5), ("uniform", None)])
+def test_the_actor_starts_in_the_middle_of_the_bounds_or_at_uniform_rates(
+    net, tmp_path, monkeypatch, start, at
+):
+    task = task_with(tmp_path, params={"warmup": 0, "episodes": 1, "sigma": 1e-6, "start": start})
+    episode, answers = episode_for(net, task), []
+    run = episode.run
+    monkeypatch.setattr(episode, "run", lambda act: answers.append(found := run(act)) or found)
+    search(episode, lambda counts: 0.0, task)
+    expected = at or episode.uniform()
+    assert answers[-1][1] == pytest.approx([expected] * len(episode.costs), abs=0.01)
+    assert len(answers) == (2 if start == "uniform" else 1)
+
+
+def test_an_unknown_start_is_refused(net, tmp_path):
+    with pytest.raises(UserError, match=r"heracles: params\.start: 'middle' \(known: authors, uni"):
+        base.load("heracles").prune(net, task_with(tmp_path, params={"start": "middle"}))
+
+
+@pytest.mark.parametrize(
+    ("structure", "sparsity", "expected"),
+    [
+        ("unstructured", 0.9, [0.01, 0.8]),
+        ("unstructured", 0.99, [0.01, 0.5]),
+        ("channels", 0.5, [0.1, 1.0]),
+        ("channels", 0.9, [0.1, 0.5]),
+    ],
+)
+def test_the_upper_bound_is_the_authors_at_their_targets(tmp_path, structure, sparsity, expected):
+    assert bounds(task_with(tmp_path, structure, sparsity)) == expected
+
+
+def test_from_uniform_the_first_strategy_is_uniform_and_the_best_of_all_wins(net, tmp_path):
+    task = task_with(tmp_path, params={"warmup": 4, "episodes": 5, "start": "uniform"})
     episode, seen = episode_for(net, task), []
 
     def reward(counts):
@@ -139,7 +185,7 @@ def test_the_first_strategy_is_uniform_and_the_best_of_all_wins(net, tmp_path):
 
 def test_random_episodes_spend_more_or_less_than_the_budget(net, tmp_path, monkeypatch):
     """Each draws its own level, so that the wall does not starve the last layers in all of them."""
-    task = task_with(tmp_path, params={"warmup": 20, "episodes": 0})
+    task = task_with(tmp_path, params={"warmup": 20, "episodes": 0, "start": "uniform"})
     episode, spent = episode_for(net, task), []
     run = episode.run
 

@@ -1,11 +1,13 @@
-"""LAMP and the l1 norm of filters: what their papers say of the scores."""
+"""Magnitude in its several scopes and norms, and chance: what the references promise."""
 
 import pytest
 import torch
 
 from advprune.methods import base
+from advprune.methods.global_magnitude import sizes
 from advprune.methods.lamp import lamp
 from advprune.pruning import masks as mk
+from advprune.pruning.structures import named
 from helpers.methods import task_for
 
 
@@ -57,3 +59,54 @@ def test_filters_are_ranked_by_their_l1_norm(net, tmp_path):
         norms = layer.weight.detach().abs().sum((1, 2, 3))
         assert int(alive.sum()) == mk.kept_count(len(norms), 0.5)
         assert norms[alive].min() >= norms[~alive].max()
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "filters"])
+def test_global_magnitude_has_one_threshold_for_the_whole_net(net, tmp_path, structure):
+    task = task_for("global_magnitude", tmp_path, structure, 0.5)
+    masks = base.load("global_magnitude").prune(net, task)
+    weights = mk.weights(net, structure)
+    alive = {n: named(structure).occupied(masks[f"{n}.weight"]) for n in weights}
+    # by hand: root mean squares of what one unit holds
+    rms = {
+        n: w.abs() if structure == "unstructured" else w.square().mean((1, 2, 3)).sqrt()
+        for n, w in weights.items()
+    }
+    kept, total = mk.count(alive.values())
+    assert kept == mk.kept_count(total, 0.5)
+    largest_gone = max(float(rms[n][~m].max()) for n, m in alive.items() if not m.all())
+    kept_sizes = torch.cat([rms[n][m] for n, m in alive.items() if m.sum() > 1])
+    assert kept_sizes.min() >= largest_gone * (1 - 1e-6)
+    assert len({round(float(m.float().mean()), 1) for m in alive.values()}) > 2  # not one rate
+
+
+def test_global_magnitude_ranks_within_a_layer_as_lwm_does(net):
+    for name, norms in mk.magnitudes(net, "filters").items():
+        assert torch.equal(sizes(net, "filters")[name].argsort(), norms.argsort()), name
+
+
+def test_the_number_of_weights_in_a_filter_does_not_count(net):
+    wide = net.layer2[0].conv2.weight
+    before = sizes(net, "filters")["layer2.0.conv2"]
+    net.layer2[0].conv2.weight = torch.nn.Parameter(torch.cat([wide, wide], dim=1))
+    assert torch.allclose(sizes(net, "filters")["layer2.0.conv2"], before)
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "filters"])
+def test_a_layer_of_small_weights_goes_but_for_one_unit(net, tmp_path, structure):
+    with torch.no_grad():
+        net.layer1[0].conv2.weight.mul_(1e-4)
+    task = task_for("global_magnitude", tmp_path, structure, 0.5)
+    masks = base.load("global_magnitude").prune(net, task)
+    assert named(structure).occupied(masks["layer1.0.conv2.weight"]).sum() == 1
+
+
+def test_random_kernels_are_those_of_the_methods_that_prune_kernels(net, tmp_path):
+    """Which of a filter's inputs go is drawn for each filter, the same share in every layer."""
+    masks = base.load("random").prune(net, task_for("random", tmp_path, "kernels", 0.5))
+    assert set(masks) == {f"{n}.weight" for n in mk.prunable(net, "kernels")}
+    for name, mask in masks.items():
+        kernels = mask.flatten(2).any(2)
+        assert torch.equal(mask, kernels[:, :, None, None].expand_as(mask)), name
+        assert int(kernels.sum()) == mk.kept_count(kernels.numel(), 0.5)
+    assert not masks["layer4.0.conv2.weight"].flatten(2).any(2).all(0).any()  # no whole channels

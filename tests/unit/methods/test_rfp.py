@@ -13,9 +13,11 @@ from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.saliency import attacked_batches
 from advprune.training.loop import Trainer
+from advprune.training.objective import make
 from advprune.training.objectives.natural import Natural
+from advprune.training.objectives.pgd import PgdAt
 from helpers.methods import task_for
-from helpers.training import KilledError
+from helpers.training import THREAT, KilledError
 from helpers.watching import Kill, watch
 
 
@@ -58,6 +60,26 @@ def test_both_trainings_are_natural_and_see_the_robust_dataset_only(net, tmp_pat
         assert torch.equal(trainer.train.images, robust.images)
         assert torch.equal(trainer.train.labels, task.trainer.train.labels[:30])
     assert not torch.equal(robust.images, task.trainer.train.images[:30])
+
+
+def test_without_the_robust_dataset_the_pretrained_net_is_cut_and_repaired_on_the_images(
+    net, tmp_path, fits, monkeypatch
+):
+    """The survey's AT: as a variant gives it, with PGD as the phase's objective."""
+    monkeypatch.setattr(rfp, "robust_dataset", None)
+    task = task_with(tmp_path, epochs=8, robust_dataset=False, repair=0.25, repair_lr=0.1)
+    task = dataclasses.replace(task, objectives={"prune": make({"name": "pgd"}, THREAT)})
+    before = copy.deepcopy(net.state_dict())
+    pruned, masks = prune(net, task)
+    ((phase, trainer, recipe, objective, keep, start, _),) = fits
+    assert phase == "prune-repair" and isinstance(objective, PgdAt) and keep == [masks]
+    assert torch.equal(trainer.train.images, task.trainer.train.images)
+    assert recipe.epochs == 8 and recipe.lr == pytest.approx(0.005)
+    for name, value in start.items():
+        assert torch.equal(value, before[name] * masks[name] if name in masks else before[name])
+    largest = rfp.reactions(net, task)["layer2.0.conv1"].argmax()
+    assert not masks["layer2.0.conv1.weight"][largest].any()
+    assert mk.violations(pruned, masks) == []
 
 
 def test_the_net_starts_fresh_and_is_repaired_from_where_it_was_cut(net, tmp_path, fits):

@@ -8,9 +8,12 @@ import torch
 from torch.nn import functional as F
 
 from advprune.methods import base
+from advprune.methods.rst import shares_to_restore
+from advprune.models.registry import build
 from advprune.pruning import masks as mk
 from advprune.training.loop import Hook
 from helpers.methods import task_for
+from helpers.small import SMALL
 from helpers.watching import watch
 
 
@@ -97,3 +100,53 @@ def test_a_learned_ticket_is_better_than_the_random_one(net, tmp_path):
 
 def test_there_is_no_training_afterwards(net, tmp_path):
     assert task_for("rst", tmp_path).final is None
+
+
+# Layers without BatchNorm: the linear ones of VGG16
+
+
+def fresh_tickets(folder, sparsity, count=30):
+    """VGG16s with other signs and scores each, untrained."""
+    for seed in range(count):
+        spec = dataclasses.replace(SMALL, arch="vgg16", width=8)
+        net = build(spec, torch.Generator().manual_seed(seed))
+        task = task_for("rst", folder / str(seed), sparsity=sparsity)
+        recipe = dataclasses.replace(task.recipes["prune"], epochs=0)
+        trainer = dataclasses.replace(task.trainer, seed=seed)
+        task = dataclasses.replace(task, recipes={"prune": recipe}, trainer=trainer)
+        mk.apply(net, base.load("rst").prune(net, task))
+        yield net.train()
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.9, 0.95])
+def test_hidden_layers_without_batchnorm_do_not_shrink_with_the_sparsity(tmp_path, sparsity):
+    """In the mean over signs, ReLU halves a second moment and √(2 / (k · fan-in)) doubles it.
+
+    So the logits' is 2k times that of the features, from the last layer alone. Without the
+    rescaling it is 2k³ times, a hundredth of it at 90 %.
+    """
+    moments = []
+    for seed, net in enumerate(fresh_tickets(tmp_path, sparsity)):
+        x = torch.rand(8, 256, generator=torch.Generator().manual_seed(seed))
+        with torch.no_grad():
+            moments.append(float(net.classifier(x).square().mean() / x.square().mean()))
+    mean = torch.tensor(moments).mean().item()
+    assert mean == pytest.approx(2 * (1 - sparsity), rel=0.5)
+
+
+def test_the_logits_of_a_sparse_vgg_are_as_large_as_the_last_layer_makes_them(tmp_path):
+    def size(sparsity):
+        nets = fresh_tickets(tmp_path / str(sparsity), sparsity)
+        x = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            return sum(float(net(x).std()) for net in nets) / 30
+
+    assert 0.15 < size(0.9) / size(0.0) < 0.6  # √0.1 = 0.32; without rescaling √0.001 = 0.03
+
+
+def test_what_batchnorm_follows_and_the_classifier_are_as_published(net):
+    assert shares_to_restore(net, 0.9) == {}
+    vgg = build(dataclasses.replace(SMALL, arch="vgg16"))
+    shares = shares_to_restore(vgg, 0.9)
+    assert list(shares) == ["classifier.0", "classifier.2"]
+    assert shares["classifier.0"] == pytest.approx(0.1, rel=0.01)

@@ -25,9 +25,9 @@ def drawn(shape, rng):
 
 def test_signed_constants_have_one_size_per_layer_and_keep_the_signs(net):
     before = {n: w.clone() for n, w in mk.weights(net).items()}
-    signed_constants(net)
+    signed_constants(net, {"layer1.0.conv1": 0.25})
     for name, weight in mk.weights(net).items():
-        fan_in = weight[0].numel()
+        fan_in = weight[0].numel() * (0.25 if name == "layer1.0.conv1" else 1)
         assert torch.allclose(weight.square(), torch.tensor(2 / fan_in))
         assert weight.abs().unique().numel() == 1
         assert torch.equal(weight > 0, before[name] > 0), name

@@ -53,6 +53,12 @@ def test_a_page_has_the_settings_with_their_sources_and_the_deviations():
     assert all(f"- {deviation}" in text for deviation in method["deviations"])
 
 
+def test_a_page_has_the_settings_of_single_nets_and_datasets():
+    text = lower("li20")
+    assert "| `recipes.prune` | `epochs: 100, batch: 128, lr: 0.05," in text
+    assert "| `vgg16: recipes.prune` | `batch: 64, lr: 0.01` |" in text
+
+
 def test_making_a_page_again_keeps_what_is_written_by_hand():
     above = "# HYDRA\n\nBy hand, $w \\odot m$.\n"
     page = catalogue.page(METHODS["hydra"], PUBLISHED, above)

@@ -124,6 +124,9 @@ def test_learning_rates_at_landmarks():
     # Li20's warm-up over the first tenth: 0.1, 0.2, …, 1 of the peak at epochs 0…9 of 100
     warm = {"schedule": "multistep", "warmup": 0.1}
     assert at(0.0, **warm) == pytest.approx(0.1) and at(0.05, **warm) == pytest.approx(0.55)
+    # and on ResNet18 from half of the peak
+    half = warm | {"warmup_from": 0.5}
+    assert [at(t, **half) for t in (0.0, 0.05, 0.1)] == pytest.approx([0.5, 0.75, 1])
     # R-ADMM's cycles: epochs 0, 7, 14 and 20 of T = 20 (docs/methods/radmm.md)
     thirds = [at(e / 200, schedule="thirds", cycles=10) for e in (0, 7, 14, 20)]
     assert thirds == [1, pytest.approx(0.1), pytest.approx(0.01), 1]
