@@ -44,8 +44,8 @@ def search(
     layer name, and never falls. `train(name=…, recipe=…, hooks=…)` trains the net for one round;
     the rounds share the epochs of `recipe` evenly, so that searches of any length cost the same.
     Each round has a name of its own, hence its own randomness, resume file and fresh optimiser, and
-    a search of one round is called `prune`. Masks only shrink: what is removed is never scored again.
-    `rewind` is "start" (the initial weights), "trained" (those after the first round) or "none".
+    a search of one round is called `prune`. Masks only shrink: what is removed is never scored
+    again. `rewind` is "start" (the initial weights), "trained" (those after the first round) or "none".
     """
     if rewind not in REWINDS:
         raise ValueError(f"unknown rewind {rewind!r}")
