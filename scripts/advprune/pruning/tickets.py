@@ -45,7 +45,8 @@ def search(
     the rounds share the epochs of `recipe` evenly, so that searches of any length cost the same.
     Each round has a name of its own, hence its own randomness, resume file and fresh optimiser, and
     a search of one round is called `prune`. Masks only shrink: what is removed is never scored
-    again. `rewind` is "start" (the initial weights), "trained" (those after the first round) or "none".
+    again. `rewind` is "start" (the initial weights), "trained" (those after the first round) or
+    "none".
     """
     if rewind not in REWINDS:
         raise ValueError(f"unknown rewind {rewind!r}")
