@@ -16,7 +16,8 @@ def main() -> None:
     cli.open_log(args.log)
     target, loaded = from_json(AuditSpec, args.spec), load_checkpoint(args.checkpoint)
     image = (loaded.spec.channels, loaded.spec.size, loaded.spec.size)
-    write_json(args.out, audit(loaded.net, image, target.structure, target.sparsity))
+    found = audit(loaded.net, image, target.structure, target.sparsity, loaded.masks)
+    write_json(args.out, found)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ def main() -> None:
     else:
         net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())
         net = build(net_spec, generator(spec.seed, "init")).to(job.device)
+    mk.check_sparsity(net, spec.structure, spec.sparsity)
     teacher = copy.deepcopy(net).eval() if spec.teacher else None
     with jobs.resume_state(args.out) as state:
         task = base.task(spec, trainer(job, state), teacher)

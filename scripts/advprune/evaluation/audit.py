@@ -1,6 +1,7 @@
 """The gate: what a saved checkpoint really holds, recounted from its weights.
 
-Nothing here trusts the masks or the name of the file: zeros are counted in the tensors on disk.
+Nothing here trusts the masks or the name of the file: zeros are counted in the tensors on disk, and
+the masks are held against them.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 from advprune.models.checkpoint import is_finite
 from advprune.models.graph import companions, macs
 from advprune.pruning import masks as mk
+from advprune.pruning.masks import Masks
 from advprune.pruning.structures import named
 
 TOLERANCE = 0.001  # a target may be missed by a tenth of a percentage point
@@ -35,11 +37,30 @@ def units(net: nn.Module, structure: str) -> dict[str, tuple[int, int]]:
     return found
 
 
+def mask_reasons(net: nn.Module, masks: Masks, structure: str, achieved: float) -> list[str]:
+    """What the saved masks say that the weights do not; `achieved` is the share that is removed."""
+    reasons = []
+    if broken := mk.violations(net, masks):
+        reasons.append(f"not zero where the mask removes them: weights of {', '.join(broken)}")
+    kind, weights = named(structure), mk.weights(net, structure)
+    kept, total = mk.count(
+        kind.occupied(masks.get(f"{name}.weight", torch.ones_like(weight)))
+        for name, weight in weights.items()
+    )
+    if abs(1 - kept / total - achieved) > TOLERANCE:
+        reasons.append(f"the masks remove {1 - kept / total:.4f}, zero are {achieved:.4f}")
+    return reasons
+
+
 @torch.no_grad()
 def audit(
-    net: nn.Module, image: tuple[int, int, int], structure: str, sparsity: float
+    net: nn.Module,
+    image: tuple[int, int, int],
+    structure: str,
+    sparsity: float,
+    masks: Masks | None = None,
 ) -> dict[str, Any]:
-    """Recount a net against its pruning target.
+    """Recount a net against its pruning target and, where it has them, its masks.
 
     Returns parameter and non-zero counts of the whole net, the prunable weights' and the target
     units' sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if
@@ -57,6 +78,8 @@ def audit(
     # counts are rounded within each layer, so each may be off by less than one unit
     if abs(achieved - sparsity) > max(TOLERANCE, len(layers) / total):
         reasons.append(f"sparsity is {achieved:.4f} instead of {sparsity:g}")
+    if masks:
+        reasons += mask_reasons(net, masks, counted, achieved)
     if not is_finite(net):
         reasons.append("the net holds numbers that are not finite")
     return {

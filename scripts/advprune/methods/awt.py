@@ -3,7 +3,8 @@
 prune      f_d ← the net at θ₀, held still;  w ← θ₀,  m ← the largest |w| of each layer
            each batch:  x̃ ← PGD on f_d;  a step of w down
                ‖f(x̃; m·w) − f_d(x̃)‖² / ‖f_d‖² + κ ‖K − K_d‖² / ‖K_d‖² + λ / (1 − s) ‖m·w‖²
-               K(x, x̃) = J(x) J(x̃)ᵀ,  J the Jacobian of f in the weights that m keeps
+               K(x, x̃) = J(x) J(x̃)ᵀ,  J the Jacobian of f in all it can use: the weights that m
+               keeps, biases, BatchNorm's scales and shifts
            every so often  m ← the largest |w| of each layer
 train      the ticket (w, m) by PGD training (the default)
 
@@ -27,6 +28,7 @@ from advprune.training.inner import pgd
 from advprune.training.loop import Hook, Loop
 
 SCALE_BATCHES = 16
+INERT = 0.9  # relative kernel distance, 1 for a net without logits, above which nothing is matched
 
 
 def probe(
@@ -121,7 +123,9 @@ class AdversarialWinningTicket(Method):
         transfer.measure_scale(task.trainer.rng("scale"))
         units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
         with parametrised(net, task.structure, lambda name, _: Keep(units[name])) as parts:
-            task.fit(net, "prune", objective=transfer, hooks=[transfer])
+            epochs = task.fit(net, "prune", objective=transfer, hooks=[transfer])
+        if epochs and (last := epochs[-1]["kernel_distance"]) > INERT:
+            task.mark(f"the search did not match the kernel: its relative distance is {last:.2f}")
         units = Units({name: part.mask for name, part in parts.items()})
         if task.params["rewind"]:
             net.load_state_dict(start)

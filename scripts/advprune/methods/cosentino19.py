@@ -15,7 +15,8 @@ from torch import nn
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
-from advprune.pruning.tickets import Schedule, by_rate, search
+from advprune.pruning.schedules import by_rate, most_rounds
+from advprune.pruning.tickets import Schedule, search
 
 
 def layer_rates(
@@ -37,9 +38,9 @@ class IterativeTicket(Method):
     """Iterative magnitude pruning within each layer, rewound to the start."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
-        """Search over as many rounds as the published rate needs for the sparsity."""
-        params = task.params
-        totals = by_rate(task.sparsity, params["rate"])
+        """Search over as many rounds as the rate needs, or as there are epochs to share."""
+        params, recipe = task.params, task.recipes["prune"]
+        totals = by_rate(task.sparsity, params["rate"], most_rounds(recipe))
         schedule: Schedule = totals
         if params["scope"] == "layer":
             sizes = {n: w.numel() for n, w in mk.weights(net, task.structure).items()}
@@ -47,7 +48,7 @@ class IterativeTicket(Method):
             schedule = [layer_rates(sizes, s, *rates) for s in totals]
         train = partial(task.fit, net, "prune")
         options = {k: params[k] for k in ("scope", "floor", "rewind")}
-        return search(net, task.structure, schedule, train, **options)
+        return search(net, task.structure, schedule, train, recipe, **options)
 
 
 METHOD = IterativeTicket()

@@ -3,6 +3,7 @@
 pretrain   θ minimises the robust loss                                       (shared stage)
 prune      A_j  the maps of filter j (after BatchNorm and ReLU) on PGD examples,  P = |FFT(A_j)|
            R_j = Σ P where the frequency is at most ρ of the highest / Σ P elsewhere
+           maps that hardly vary come last: they have no high frequencies, but nothing to say
            every layer loses the filters of smallest R
 finetune   θ minimises the robust loss with the mask fixed                   (the default)
 """
@@ -34,9 +35,27 @@ def spectra(maps: Tensor, cutoff: float) -> Tensor:
     return torch.stack([(amplitude * part).sum((0, 2, 3)) for part in (low, ~low)])
 
 
+def variances(maps: Tensor) -> Tensor:
+    """Variance over the pixels of each filter's map, summed over the images: [C]."""
+    return maps.double().var((2, 3), correction=0).sum(0)
+
+
+def flat_last(ratios: Tensor, variances: Tensor, share: float) -> Tensor:
+    """The ratios, but below all of them where a filter's maps hardly vary, the flattest lowest.
+
+    That is where the variance is less than `share` (below 1) of the median over the layer's live
+    filters.
+    """
+    live = variances[variances > 0]
+    if len(live) == 0:
+        return ratios
+    relative = variances / live.quantile(0.5)
+    return torch.where(relative < share, relative - 1, ratios)
+
+
 @torch.no_grad()
 def ratios(net: nn.Module, task: Task) -> Scores:
-    """R of every filter; l1 norms in layers whose maps are of one pixel."""
+    """R of every filter, below zero if its maps are flat; l1 norms where maps are of one pixel."""
     params = task.params
     samples = attacked_batches(net, task.trainer, params["batch"], "spectra", params["batches"])
     sums: dict[str, Tensor] = {}
@@ -45,9 +64,13 @@ def ratios(net: nn.Module, task: Task) -> Scores:
         for x, _ in samples:
             net(x)
             for name, found in maps.items():
-                sums[name] = sums.get(name, 0) + spectra(found, params["cutoff"])
+                measured = torch.vstack([spectra(found, params["cutoff"]), variances(found)])
+                sums[name] = sums.get(name, 0) + measured
                 pixels[name] = found[0, 0].numel()
-    scores = {n: low / (high + 1e-8) for n, (low, high) in sums.items()}
+    scores = {
+        name: flat_last(low / (high + 1e-8), variance, params["flat"])
+        for name, (low, high, variance) in sums.items()
+    }
     flat = [name for name, count in pixels.items() if count == 1]
     if flat:
         log.info("maps of one pixel have no spectrum; by norm: %s", ", ".join(flat))

@@ -25,10 +25,10 @@ class BoostingTicket(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Find the mask of a quickly trained net and return to its initial weights."""
-        train = partial(task.fit, net, "prune")
+        train, recipe = partial(task.fit, net, "prune"), task.recipes["prune"]
         once = [task.sparsity]
         floor = task.params["floor"]
-        masks = search(net, task.structure, once, train, score=normalised, floor=floor)
+        masks = search(net, task.structure, once, train, recipe, score=normalised, floor=floor)
         return mk.close_batchnorm(net, masks)
 
 

@@ -6,33 +6,26 @@ prune      θ₀ fresh, m = 1;  rounds that each remove a fifth of what is left
 train      the ticket (θ₀, mask) by the same training (the default)
 """
 
+from functools import partial
+
 from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning.masks import Masks
-from advprune.pruning.schedules import split_epochs
-from advprune.pruning.tickets import by_rate, by_rounds, search
+from advprune.pruning.schedules import by_rate, most_rounds
+from advprune.pruning.tickets import search
 
 
 class LotteryTicket(Method):
     """Iterative global magnitude pruning, rewound to the start."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
-        """Search in as many rounds as the rate needs, which share the epochs of the phase.
-
-        A round without training would rank initial weights: there are no more rounds than epochs.
-        """
+        """Search in as many rounds as the rate needs, or as there are epochs to share."""
         params, recipe = task.params, task.recipes["prune"]
-        schedule = by_rate(task.sparsity, params["rate"])
-        if len(schedule) > recipe.epochs:
-            schedule = by_rounds(task.sparsity, max(1, recipe.epochs))
-        recipes = iter(split_epochs(recipe, len(schedule)))
-
-        def train(name: str, hooks: list) -> None:
-            task.fit(net, "prune", name, recipe=next(recipes), hooks=hooks)
-
+        schedule = by_rate(task.sparsity, params["rate"], most_rounds(recipe))
+        train = partial(task.fit, net, "prune")
         options = {k: params[k] for k in ("scope", "floor", "rewind")}
-        return search(net, task.structure, schedule, train, **options)
+        return search(net, task.structure, schedule, train, recipe, **options)
 
 
 METHOD = LotteryTicket()

@@ -57,12 +57,13 @@ class Selection(KeepMasked):
     may be a few batches only. They start at zero, where contributions have no noise of their own.
     """
 
-    state = ("units", "masks", "robust", "turn")
+    state = ("units", "masks", "robust", "turn", "swayed")
 
     def __init__(self, net: nn.Module, task: Task, noise: MixedNoise) -> None:
         super().__init__()
         self.params, self.sparsity, self.noise = task.params, task.sparsity, noise
         self.blocks, self.turn = blocks(net), 0
+        self.swayed = 0  # channels that the trained gates keep and the scores alone would not
         self.units = Units({})
         classes = len(list(mk.weights(net).values())[-1])
         device = task.trainer.device
@@ -78,9 +79,11 @@ class Selection(KeepMasked):
         """Layers whose gates are at work."""
         return self.blocks[self.turn] if self.turn < len(self.blocks) else []
 
-    def open(self, name: str) -> Tensor:
-        """Mask of the channels that the layer would keep now."""
-        priority = self.alpha[name].detach().sigmoid() + ranks(self.robust[name])
+    def open(self, name: str, trained: bool = True) -> Tensor:
+        """Mask of the channels that the layer would keep now, by the scores alone if asked."""
+        priority = ranks(self.robust[name])
+        if trained:
+            priority = priority + self.alpha[name].detach().sigmoid()
         return mk.top_k(priority, mk.kept_count(len(priority), self.sparsity))
 
     def gate(self, name: str) -> Tensor | None:
@@ -122,6 +125,7 @@ class Selection(KeepMasked):
             return
         for name in chain.from_iterable(self.blocks[self.turn : turn]):
             self.units[name] = self.open(name)
+            self.swayed += int((self.units[name] & ~self.open(name, trained=False)).sum())
         self.turn = turn
         self.masks = mk.weight_masks(net, self.units, "filters")
         mk.apply(net, self.masks)
@@ -166,6 +170,9 @@ class ChannelSelection(Method):
         with feature_maps(net) as selection.maps, gated(net, selection.gate):
             task.fit(net, "prune", objective=selection, hooks=[selection], parameters=parameters)
         selection.cut(net, len(selection.blocks))
+        if selection.swayed == 0:
+            moved = max(float(a.detach().abs().max()) for a in selection.alpha.values())
+            task.mark(f"the trained gates decided nothing: they moved by {moved:.2g} at most")
         return selection.masks
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from advprune.base.errors import UserError
 from advprune.data.batches import batches
 from advprune.methods.base import Method, Task
 from advprune.pruning import kfac
@@ -103,20 +104,35 @@ def order(saliency: Scores, sizes: Scores) -> Scores:
     return {n: part.view(s.shape) for (n, s), part in zip(saliency.items(), parts, strict=True)}
 
 
+def shares(sizes: Scores, head: str, sparsity: float) -> tuple[int, float]:
+    """(weights that stay in each row of the classifier, sparsity of all other layers together).
+
+    A UserError where the rows leave less than a weight for each of the others.
+    """
+    rows, columns = sizes[head].shape
+    total = sum(size.numel() for size in sizes.values())
+    kept = mk.kept_count(columns, sparsity)
+    left = mk.kept_count(total, sparsity) - rows * kept
+    if left < len(sizes) - 1:
+        raise UserError(
+            f"mad: a sparsity of {sparsity:g} leaves {left} weights for the {len(sizes) - 1} layers"
+            f" before the classifier, whose {rows} rows keep {kept} each"
+        )
+    return kept, 1 - left / (total - rows * columns)
+
+
 class AdversarialDamage(Method):
     """K-FAC saliency of what masks that lower the adversarial loss take away."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Average the saliency over batches and remove the lowest."""
-        saliency = self.mean_saliency(net, task)
         sizes = mk.magnitudes(net, "unstructured")
-        head = list(saliency)[-1]
+        head = list(sizes)[-1]
+        kept, share = shares(sizes, head, task.sparsity)
+        saliency = self.mean_saliency(net, task)
         rows = order({head: saliency.pop(head)}, sizes)[head]
-        kept = mk.kept_count(rows.shape[1], task.sparsity)
         units = Units({head: torch.stack([mk.top_k(row, kept) for row in rows])})
-        total, rest = (sum(s.numel() for s in part.values()) for part in (sizes, saliency))
-        left = mk.kept_count(total, task.sparsity) - int(units[head].sum())
-        units |= mk.rank(order(saliency, sizes), 1 - left / rest, scope="global", floor=1)
+        units |= mk.rank(order(saliency, sizes), share, scope="global", floor=1)
         return mk.weight_masks(net, units, "unstructured")
 
     @staticmethod

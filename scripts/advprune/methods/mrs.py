@@ -4,7 +4,8 @@ pretrain   θ minimises the robust loss                                       (s
 prune      D  PGD examples of the net, made once;  R(θ) their mean cross-entropy
            MRS_i = max R(θ with θ_i + d) − R(θ)  over  ‖d‖ ≤ ε ‖θ_i‖,  by gradient ascent
            s_i ∈ [0, 1]  MRS_i, or its rank, from the least to the most sensitive module
-           r_i = min(c (1 − κ s_i), r_max)  with c such that  Σ n_i r_i = sparsity · Σ n_i
+           r_i = min(c (1 − κ s_i), 1 − β (1 − sparsity))  with c such that
+           Σ n_i r_i = sparsity · Σ n_i;  but the first module's rate is the sparsity
            module i loses its r_i n_i filters of smallest l1 norm
 finetune   θ minimises any robust loss with the mask fixed                   (the default)
 """
@@ -13,6 +14,7 @@ import logging
 import math
 import statistics
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,13 +85,13 @@ def rates(
     relative: Mapping[str, float],
     sparsity: float,
     kappa: float,
-    ceiling: float,
+    least: float,
 ) -> dict[str, float]:
     """Rate of every module, by bisection on c; their mean over all filters is the sparsity.
 
-    The ceiling rises to halfway between the sparsity and 1 if that is higher.
+    Every module keeps at least the share `least`, below 1, of what equal rates would leave it.
     """
-    ceiling = max(ceiling, (1 + sparsity) / 2)
+    ceiling = 1 - least * (1 - sparsity)
     desire = {n: 1 - kappa * s for n, s in relative.items()}
 
     def at(c: float) -> dict[str, float]:
@@ -103,13 +105,30 @@ def rates(
     return at(high)
 
 
-def removals(
-    sizes: Mapping[str, int], rates: Mapping[str, float], sparsity: float
-) -> dict[str, int]:
+def removals(sizes: Mapping[str, int], rates: Mapping[str, float], total: int) -> dict[str, int]:
     """Whole numbers of filters to remove: the largest remainders are rounded up, one stays."""
     exact = {n: sizes[n] * rates[n] for n in sizes}
     room = {n: size - 1 for n, size in sizes.items()}
-    return round_to_total(exact, room, mk.removed_count(sum(sizes.values()), sparsity))
+    return round_to_total(exact, room, total)
+
+
+def counts(
+    sizes: Mapping[str, int], found: Mapping[str, float], sparsity: float, params: Mapping[str, Any]
+) -> dict[str, int]:
+    """Filters that every layer loses; the first layer, the stem, takes no part in the allocation.
+
+    `found` are the sensitivities of all others. The stem's radius is that of a small tensor behind
+    which BatchNorm restores the scale: it would count as insensitive and lose most of the net's
+    view of the image.
+    """
+    stem = next(iter(sizes))
+    lost = {stem: mk.removed_count(sizes[stem], sparsity)}
+    left = mk.removed_count(sum(sizes.values()), sparsity) - lost[stem]
+    others = {n: size for n, size in sizes.items() if n != stem}
+    share = left / sum(others.values())
+    shares = relative(found, params["tail"])
+    wanted = rates(others, shares, share, params["kappa"], params["least"])
+    return lost | removals(others, wanted, left)
 
 
 class SensitivityRates(Method):
@@ -124,15 +143,13 @@ class SensitivityRates(Method):
         trainer, batch = task.trainer, params["batch"]
         samples = list(attacked_batches(net, trainer, batch, "sensitivity", count))
         ascent = {k: params[k] for k in ("radius", "epochs", "lr")}
-        found = {n: sensitivity(net, layer, samples, **ascent) for n, layer in layers.items()}
+        found = {n: sensitivity(net, layers[n], samples, **ascent) for n in list(layers)[1:]}
         sizes = {n: len(w) for n, w in mk.weights(net, "filters").items()}
-        shares = relative(found, params["tail"])
-        wanted = rates(sizes, shares, task.sparsity, params["kappa"], params["ceiling"])
-        counts = removals(sizes, wanted, task.sparsity)
-        for name, count in counts.items():
-            log.info("%s: sensitivity %.4g, rate %.3f", name, found[name], count / sizes[name])
+        lost = counts(sizes, found, task.sparsity, params)
+        for name, value in found.items():
+            log.info("%s: sensitivity %.4g, rate %.3f", name, value, lost[name] / sizes[name])
         scores = mk.magnitudes(net, "filters", order=1)
-        units = Units({n: mk.top_k(s, sizes[n] - counts[n]) for n, s in scores.items()})
+        units = Units({n: mk.top_k(s, sizes[n] - lost[n]) for n, s in scores.items()})
         return mk.weight_masks(net, units, "filters")
 
 

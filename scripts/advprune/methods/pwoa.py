@@ -36,6 +36,7 @@ class PruningWithoutAdversarialExamples(Method):
             task.structure,
             task.sparsity,
             partial(task.fit, net, "prune", objective=objective),
+            task.mark,
             rho=params["rho"],
             growth=params["growth"],
             cycles=task.recipes["prune"].cycles,

@@ -28,6 +28,7 @@ class RobustAdmm(Method):
             task.structure,
             task.sparsity,
             partial(task.fit, net, "prune"),
+            task.mark,
             rho=task.params["rho"],
             growth=task.params["growth"],
             cycles=task.recipes["prune"].cycles,

@@ -13,11 +13,14 @@ import torch
 from torch import nn
 
 from advprune.methods.base import Method, Task
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks
 from advprune.training.loop import Hook, Loop
+from advprune.training.recipes import multiplier
 
 log = logging.getLogger("advprune")
+SETTLED = 0.5  # below this share of its peak it is the learning rate that holds masks still
 
 
 def threshold(limit: float, sparsity: float, reference: float | None) -> float:
@@ -29,6 +32,12 @@ def threshold(limit: float, sparsity: float, reference: float | None) -> float:
     """
     density = min(sparsity, 1 - sparsity)
     return limit if reference is None else limit * min(1.0, density / reference)
+
+
+def fall(recipe: Recipe, epochs: int) -> float:
+    """Learning rate in the last of the first `epochs` epochs, relative to the highest till then."""
+    rates = [multiplier(recipe, (epoch + 0.5) / recipe.epochs) for epoch in range(epochs)]
+    return rates[-1] / max(rates) if rates else 1.0
 
 
 class EarlyBird(Hook):
@@ -68,10 +77,15 @@ class RobustBird(Method):
         bird = EarlyBird(task.sparsity, params["queue"], limit)
         epochs = task.fit(net, "prune", hooks=[bird])
         last = epochs[-1].get("mask_distance", 1.0) if epochs else 1.0
-        if last <= limit:
-            log.info("early bird in epoch %d: distance %.4g <= %.4g", len(epochs), last, limit)
-        else:
-            log.warning("no early bird (distance %.4g > %.4g): last epoch is taken", last, limit)
+        found = len(epochs)
+        log.info("mask distance %.4g in epoch %d, limit %.4g", last, found, limit)
+        fallen = fall(task.recipes["prune"], found)
+        if last > limit:
+            task.mark(f"no early bird: mask distance {last:.3g} > {limit:.3g} in the last epoch")
+        elif found == params["queue"]:
+            task.mark(f"the early bird is the first that could be, in epoch {found}")
+        elif fallen < SETTLED:
+            task.mark(f"the masks settled when the rate had fallen to {fallen:.2g} of its peak")
         scores = mk.magnitudes(net, task.structure)
         units = mk.rank(scores, task.sparsity, scope="global", floor=params["floor"])
         return mk.weight_masks(net, units, task.structure)

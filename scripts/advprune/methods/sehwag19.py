@@ -29,9 +29,10 @@ class IterativeMagnitude(Method):
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
         """Cut and train in turns; the epochs are shared by the trainings between the cuts."""
-        params = task.params
-        schedule = sparsities(task.sparsity, params["rounds"], params["schedule"])
-        recipes = split_epochs(task.recipes["prune"], max(1, len(schedule) - 1))
+        params, recipe = task.params, task.recipes["prune"]
+        rounds = min(params["rounds"], recipe.epochs + 1)
+        schedule = sparsities(task.sparsity, rounds, params["schedule"])
+        recipes = split_epochs(recipe, max(1, rounds - 1))
         for t, sparsity in enumerate(schedule, 1):
             # what is gone is zero and stays last
             units = mk.rank(sizes(net, task.structure), sparsity, scope=params["scope"], floor=1)

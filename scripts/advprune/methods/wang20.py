@@ -12,18 +12,20 @@ from torch import nn
 
 from advprune.methods.base import Method, Task
 from advprune.pruning.masks import Masks
-from advprune.pruning.tickets import by_rounds, search
+from advprune.pruning.schedules import by_rounds, most_rounds
+from advprune.pruning.tickets import search
 
 
 class GlobalTicket(Method):
     """Iterative global magnitude pruning; with rewind "none" the paper's unstructured pruning."""
 
     def prune(self, net: nn.Module, task: Task) -> Masks:
-        """Search in rounds of equal rate."""
-        params = task.params
-        schedule = by_rounds(task.sparsity, params["rounds"])
+        """Search in rounds of equal rate, no more of them than there are epochs to share."""
+        params, recipe = task.params, task.recipes["prune"]
+        schedule = by_rounds(task.sparsity, min(params["rounds"], most_rounds(recipe)))
+        train = partial(task.fit, net, "prune")
         options = {k: params[k] for k in ("scope", "floor", "rewind")}
-        return search(net, task.structure, schedule, partial(task.fit, net, "prune"), **options)
+        return search(net, task.structure, schedule, train, recipe, **options)
 
 
 METHOD = GlobalTicket()

@@ -17,6 +17,7 @@ from advprune.training.loop import Hook, Loop
 
 Weights = dict[str, Tensor]  # by layer name
 Support = Callable[[Weights], Weights]
+FAR = 0.1  # residual above which a net has not come to the sparse set
 
 
 def largest(structure: str, sparsity: float) -> Support:
@@ -100,6 +101,7 @@ def search(
     structure: str,
     sparsity: float,
     train: Callable[..., object],
+    mark: Callable[[str], None],
     *,
     rho: float,
     growth: float,
@@ -108,8 +110,12 @@ def search(
 ) -> Masks:
     """Masks of the projection of the net that `train(hooks=…)` has drawn to the sparse set.
 
-    The net stays dense, with the weights that were drawn there.
+    The net stays dense, with the weights that were drawn there. If they have not arrived, the masks
+    are little more than those of the magnitudes it began with, and `mark` is told so in a line.
     """
-    project = largest(structure, sparsity)
-    train(hooks=[Admm(net, structure, project, rho, growth, cycles, cap)])
+    pull = Admm(net, structure, largest(structure, sparsity), rho, growth, cycles, cap)
+    train(hooks=[pull])
+    residual = pull.residual(net)
+    if not residual <= FAR:  # not a number is no arrival either
+        mark(f"ADMM has not drawn the weights to the sparse set: residual {residual:.2f}")
     return mk.weight_masks(net, mk.rank(mk.magnitudes(net, structure), sparsity), structure)

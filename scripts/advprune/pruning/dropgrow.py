@@ -103,7 +103,8 @@ class DropGrow(KeepMasked):
     At an update every layer drops its smallest units and grows others where the growth score is
     largest, as many of each as the plan says; units just dropped may come back and then keep their
     weights. New connections start at zero. The plan here is to drop ceil(rate · active) in each
-    layer and to grow as many.
+    layer and to grow as many, in nearly full layers too: what was just dropped is then most of what
+    can grow.
     """
 
     state: ClassVar[tuple[str, ...]] = ("masks", "done")
@@ -152,11 +153,11 @@ class DropGrow(KeepMasked):
         return {n: (int(u.sum()), u.numel()) for n, u in units.items()}
 
     def plan(self, loop: Loop) -> Plan:
-        """How many units each layer drops and grows; full layers have nowhere to grow."""
+        """How many units each layer drops and grows; layers that are full are left alone."""
         rate, plan = self.drop_rate(loop), {}
         for name, (active, total) in self.counts().items():
             if active < total:
-                count = min(math.ceil(rate * active), total - active)
+                count = math.ceil(rate * active)
                 plan[name] = (count, count)
         return plan
 

@@ -12,16 +12,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from advprune.base.errors import UserError
+
 Factors = tuple[Tensor, Tensor]
 
 
 def patches(layer: nn.Module, inputs: Tensor) -> Tensor:
-    """What each output position reads: [B, S, I], S = 1 for linear layers; ones last for a bias."""
+    """What each output position reads: [B, S, I], S = 1 for linear layers; ones last for a bias.
+
+    Grouped convolutions, whose matrix has a block for each group, and paddings other than so many
+    zeros are a UserError.
+    """
     if isinstance(layer, nn.Conv2d):
         kernel, stride, padding = layer.kernel_size, layer.stride, layer.padding
-        if isinstance(padding, str):
-            raise TypeError(f"patches need a padding in numbers, not {padding!r}")
-        read = F.unfold(inputs, kernel, padding=padding, stride=stride).transpose(1, 2)
+        if isinstance(padding, str) or layer.padding_mode != "zeros" or layer.groups > 1:
+            raise UserError(f"K-FAC reads whole convolutions padded by zeros in numbers: {layer}")
+        read = F.unfold(inputs, kernel, layer.dilation, padding, stride).transpose(1, 2)
     else:
         read = inputs[:, None]
     if layer.bias is None:

@@ -19,6 +19,7 @@ from typing import NewType
 import torch
 from torch import Tensor, nn
 
+from advprune.base.errors import UserError
 from advprune.models.graph import companions
 from advprune.pruning import structures
 from advprune.pruning.structures import Layer
@@ -53,11 +54,32 @@ def kept_count(units: int, sparsity: float) -> int:
     return units - removed_count(units, sparsity)
 
 
+def check_sparsity(net: nn.Module, structure: str, sparsity: float) -> None:
+    """Refuse, as a UserError, a sparsity that leaves less than a unit for each prunable layer.
+
+    Every method keeps one in each, so the net would miss its target or lose a layer. The count is
+    exact for this net, and a search can take hours before it comes to that point.
+    """
+    if sparsity == 0:
+        return
+    shape = structures.named(structure).shape
+    sizes = [shape(weight).numel() for weight in weights(net, structure).values()]
+    kept = kept_count(sum(sizes), sparsity)
+    if kept < len(sizes):
+        raise UserError(
+            f"a sparsity of {sparsity:g} leaves {kept} of {sum(sizes)} units ({structure}),"
+            f" less than one for each of {len(sizes)} layers"
+        )
+
+
 def top_k(scores: Tensor, keep: int) -> Tensor:
     """Mask of the `keep` largest scores; among equal scores the earlier position wins.
 
-    Not-a-number counts as the smallest, so that a failed score never keeps a weight.
+    Not-a-number counts as the smallest, so that a failed score never keeps a weight. A count below
+    zero or above that of the scores is a ValueError.
     """
+    if not 0 <= keep <= scores.numel():
+        raise ValueError(f"cannot keep {keep} of {scores.numel()}")
     flat = scores.detach().flatten().nan_to_num(nan=-math.inf, posinf=math.inf, neginf=-math.inf)
     order = flat.argsort(descending=True, stable=True)
     mask = torch.zeros_like(flat, dtype=torch.bool)
@@ -75,7 +97,7 @@ def rank(
 
     `scope` "layer" ranks within each layer (`sparsity` may then differ by layer name), "global"
     ranks all layers together. At least `floor` units stay in every layer; with the global scope
-    the total stays exact all the same.
+    the total stays exact all the same, and a sparsity that leaves less is a ValueError.
     """
     if scope == "layer":
         rates = sparsity if isinstance(sparsity, Mapping) else dict.fromkeys(scores, sparsity)
@@ -91,7 +113,11 @@ def rank(
         # the best `floor` units of a layer come before everything else
         flat = flat.masked_fill(top_k(flat, floor), math.inf) if floor else flat
         pooled.append(flat)
-    joined = top_k(torch.cat(pooled), kept_count(sum(f.numel() for f in pooled), sparsity))
+    total = sum(f.numel() for f in pooled)
+    kept = kept_count(total, sparsity)
+    if kept < floor * len(pooled):
+        raise ValueError(f"cannot keep {kept} of {total} with {floor} in each of {len(pooled)}")
+    joined = top_k(torch.cat(pooled), kept)
     parts = joined.split([f.numel() for f in pooled])
     return Units({n: part.view(scores[n].shape) for n, part in zip(scores, parts, strict=True)})
 

@@ -2,7 +2,7 @@
 
 θ₀ fresh, m = 1
 for each sparsity s₁ < s₂ < … < s of the schedule
-    θ ← train the net with weights m · θ
+    θ ← train the net with weights m · θ, for an equal part of the epochs
     m ← the best scores among the weights that m still keeps, at this sparsity
     θ ← θ₀, BatchNorm statistics included                                     (rewind)
 """
@@ -15,27 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from advprune.data.batches import batches
+from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.masked import KeepMasked
 from advprune.pruning.masks import Masks, Scores, Units
+from advprune.pruning.schedules import split_epochs
 from advprune.training.loop import Trainer
 
 Schedule = Sequence[float | Mapping[str, float]]
 REWINDS = ("start", "trained", "none")
-
-
-def by_rounds(target: float, rounds: int) -> list[float]:
-    """Sparsities after each of `rounds` rounds that all remove the same share of what is left."""
-    return [1 - (1 - target) ** (t / rounds) for t in range(1, rounds)] + [target]
-
-
-def by_rate(target: float, rate: float) -> list[float]:
-    """Sparsities when every round removes the share `rate` of what is left, rate in (0, 1).
-
-    As many rounds as the target needs; the last one removes only what is missing.
-    """
-    rounds = math.ceil(round(math.log(1 - target) / math.log(1 - rate), 9))
-    return [1 - (1 - rate) ** t for t in range(1, rounds)] + [target]
 
 
 def search(
@@ -43,6 +31,7 @@ def search(
     structure: str,
     schedule: Schedule,
     train: Callable[..., object],
+    recipe: Recipe,
     *,
     score: Callable[[nn.Module, str], Scores] = mk.magnitudes,
     scope: str = "global",
@@ -52,18 +41,22 @@ def search(
     """Masks of the ticket, leaving in `net` the weights that its training starts from, unmasked.
 
     `schedule` holds the sparsity to reach in each round, one number or (scope "layer") one per
-    layer name, and never falls. `train(name=…, hooks=…)` trains the net for one round; each round
-    has a name of its own, hence its own randomness, resume file and fresh optimiser, and a search
-    of one round is called `prune`. Masks only shrink: what is removed is never scored again.
-    `rewind` is "start" (the initial weights), "trained" (those after the first round) or "none".
+    layer name, and never falls. `train(name=…, recipe=…, hooks=…)` trains the net for one round;
+    the rounds share the epochs of `recipe` evenly, so that searches of any length cost the same.
+    Each round has a name of its own, hence its own randomness, resume file and fresh optimiser, and
+    a search of one round is called `prune`. Masks only shrink: what is removed is never scored
+    again. `rewind` is "start" (the initial weights), "trained" (those after the first round) or
+    "none".
     """
     if rewind not in REWINDS:
         raise ValueError(f"unknown rewind {rewind!r}")
     anchor = copy.deepcopy(net.state_dict())
     units, masks = Units({}), Masks({})
-    for t, sparsity in enumerate(schedule, 1):
+    recipes = split_epochs(recipe, len(schedule))
+    for t, (sparsity, part) in enumerate(zip(schedule, recipes, strict=True), 1):
         mk.apply(net, masks)
-        train(name="prune" if len(schedule) == 1 else f"prune-{t}", hooks=[KeepMasked(masks)])
+        name = "prune" if len(schedule) == 1 else f"prune-{t}"
+        train(name=name, recipe=part, hooks=[KeepMasked(masks)])
         scores = score(net, structure)
         left = {n: s.masked_fill(~units[n], -math.inf) if units else s for n, s in scores.items()}
         units = mk.rank(left, sparsity, scope=scope, floor=floor)

@@ -46,6 +46,24 @@ def test_zeros_are_counted_in_the_file_and_not_taken_from_the_mask(net, tmp_path
     assert found["reasons"] == ["sparsity is 0.0000 instead of 0.9"]
 
 
+@pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
+def test_masks_must_agree_with_the_zeros(net, structure):
+    units = mk.rank(mk.magnitudes(net, structure), 0.5)
+    masks = mk.weight_masks(net, units, structure)
+    mk.apply(net, masks)
+    assert audit(net, IMAGE, structure, 0.5, masks)["reasons"] == []
+    name, mask = "layer4.1.conv2.weight", masks["layer4.1.conv2.weight"]
+    masks[name] = torch.ones_like(mask)  # says nothing of half of the largest layer
+    (reason,) = audit(net, IMAGE, structure, 0.5, masks)["reasons"]
+    assert reason.startswith("the masks remove 0.") and reason.endswith(", zero are 0.5000")
+    masks[name] = mask
+    with torch.no_grad():  # one weight has come back: of single ones too few for counts to show
+        net.layer4[1].conv2.weight.flatten()[(~mask).flatten().nonzero()[0]] = 1e-3
+    reasons = audit(net, IMAGE, structure, 0.5, masks)["reasons"]
+    assert reasons[0] == f"not zero where the mask removes them: weights of {name}"
+    assert len(reasons) == 1 or structure != "unstructured"
+
+
 def test_a_miss_of_more_than_a_tenth_of_a_point_is_flagged(net):
     size = sum(w.numel() for w in mk.weights(net).values())
     units = mk.rank(mk.magnitudes(net, "unstructured"), 0.9, scope="global")

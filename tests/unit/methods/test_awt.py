@@ -248,6 +248,22 @@ def test_masks_are_the_largest_of_the_moved_weights(net, tmp_path):
     assert torch.equal(keep, masks["conv1"].flatten().flip(0).view_as(keep))
 
 
+@pytest.mark.parametrize(("distance", "marks"), [(0.95, 1), (0.85, 0)])
+def test_a_search_that_leaves_the_kernel_as_far_as_it_was_is_marked(
+    net, tmp_path, monkeypatch, distance, marks
+):
+    """The last epoch counts, whatever was before."""
+
+    def note(self, loop, record):
+        record["kernel_distance"] = distance if loop.epoch == loop.epochs - 1 else 1.8 - distance
+
+    monkeypatch.setattr(awt.Transfer, "after_epoch", note)
+    task = task_for("awt", tmp_path)
+    base.load("awt").prune(net, task)
+    assert len(task.trainer.marks) == marks
+    assert all(f"{distance}" in line for line in task.trainer.marks)
+
+
 def test_rewinding_keeps_the_mask_only(net, tmp_path, monkeypatch):
     start = copy.deepcopy(net.state_dict())
     kept = copy.deepcopy(net)

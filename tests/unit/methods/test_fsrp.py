@@ -103,12 +103,43 @@ def test_the_images_are_attacked_and_the_counts_as_asked(net, tmp_path, monkeypa
     assert not torch.equal(attacked["conv1"], clean["conv1"])
 
 
-def test_a_filter_of_constant_maps_stays_and_a_dead_one_goes(net, tmp_path):
+def flat_stem(net):
+    """The stem's maps of filters 1 and 3 hardly vary, the latter's more; filter 2 is dead."""
     with torch.no_grad():
-        net.bn1.weight[1:3] = 0
-        net.bn1.bias[1], net.bn1.bias[2] = 1.0, -1.0
+        net.bn1.weight[1:] = torch.tensor([0.0, 0.0, 0.01])
+        net.bn1.bias[1:] = torch.tensor([1.0, -1.0, 1.0])
+    return net
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "kept"),
+    [(0.25, [True, True, False, True]), (0.5, [True, False, False, True])],
+)
+def test_dead_filters_go_first_and_flat_ones_next(net, tmp_path, sparsity, kept):
+    """Without high frequencies their ratio is the highest: alone it would keep them to the last."""
+    task = task_for("fsrp", tmp_path, "filters", sparsity)
+    masks = base.load("fsrp").prune(flat_stem(net), task)
+    assert masks["conv1.weight"].flatten(1).any(1).tolist() == kept
+
+
+def test_a_filter_that_sees_something_stays_before_flat_ones(net, tmp_path):
+    flat_stem(net)
     task = task_for("fsrp", tmp_path, "filters", 0.75)
     masks = base.load("fsrp").prune(net, task)
-    assert masks["conv1.weight"].flatten(1).any(1).tolist() == [False, True, False, False]
-    loose = base.load("fsrp").prune(net, task_for("fsrp", tmp_path, "filters", 0.25))
-    assert loose["conv1.weight"].flatten(1).any(1).tolist() == [True, True, False, True]
+    assert masks["conv1.weight"].flatten(1).any(1).tolist() == [True, False, False, False]
+    alone = base.load("fsrp").prune(net, task_for("fsrp", tmp_path, "filters", 0.75, flat=0))
+    assert alone["conv1.weight"].flatten(1).any(1).tolist() == [False, True, False, False]
+
+
+def test_flat_is_measured_against_the_median_of_live_filters():
+    ratios = torch.tensor([1.0, 2.0, 900.0, 0.0, 3.0])
+    found = torch.tensor([1.0, 1.0, 0.03, 0.0, 0.5])  # the median is 0.75
+    ranked = fsrp.flat_last(ratios, found, 0.05)
+    assert ranked.tolist() == pytest.approx([1.0, 2.0, 0.04 - 1, -1.0, 3.0])
+    assert fsrp.flat_last(ratios, found, 0.03).tolist() == [1.0, 2.0, 900.0, -1.0, 3.0]
+    assert torch.equal(fsrp.flat_last(ratios, torch.zeros(5), 0.05), ratios)
+
+
+def test_variance_is_over_the_pixels_of_a_map():
+    maps = torch.tensor([[[1.0, 3.0]], [[5.0, 5.0]]]).view(2, 1, 1, 2)
+    assert fsrp.variances(maps).tolist() == [1.0]  # of both images; their means do not count

@@ -232,3 +232,12 @@ def test_a_killed_selection_resumes_to_the_same_bits(net, tmp_path, monkeypatch)
     again, resumed = prune(tmp_path / "killed")
     assert all(torch.equal(m, resumed[n]) for n, m in masks.items())
     assert all(torch.equal(v, again[n]) for n, v in whole.items())
+
+
+@pytest.mark.parametrize(("rate", "marks"), [(1e-9, 1), (0.3, 0)])
+def test_gates_that_decide_nothing_are_marked(net, tmp_path, rate, marks):
+    """Fourteen steps of 0.3 carry a gate across every rank, steps of 1e-9 across none."""
+    task = task_of(tmp_path, gate_lr=rate)
+    base.load("luo23").prune(net, task)
+    assert len(task.trainer.marks) == marks
+    assert all("decided nothing" in mark for mark in task.trainer.marks)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from advprune.base.errors import UserError
 from advprune.methods import base, mad
 from advprune.pruning import kfac
 from advprune.pruning import masks as mk
@@ -154,3 +155,17 @@ def test_masks_are_nested(net, tmp_path):
     first = base.load("mad").prune(net, task_for("mad", tmp_path, sparsity=0.9, mask_steps=3))
     second = base.load("mad").prune(twin, task_for("mad", tmp_path, sparsity=0.7, mask_steps=3))
     assert all(not (first[n] & ~second[n]).any() for n in first)
+
+
+def test_the_rows_of_the_classifier_and_a_weight_per_layer_must_fit(net, tmp_path, monkeypatch):
+    """Said before any batch is attacked; a count below zero would keep nearly everything."""
+    monkeypatch.setattr(mad, "pgd", None)
+    sizes = mk.magnitudes(net, "unstructured")
+    total = sum(size.numel() for size in sizes.values())
+    just = 20 + 3  # a weight for each of twenty layers and of three rows
+    kept, share = mad.shares(sizes, "fc", 1 - just / total)
+    assert kept == 1 and share == pytest.approx(1 - 20 / (total - 96))
+    for few in (just - 1, 2):
+        task = task_for("mad", tmp_path, sparsity=1 - few / total)
+        with pytest.raises(UserError, match=f"leaves {few - 3} weights for the 20 layers"):
+            base.load("mad").prune(net, task)

@@ -8,12 +8,14 @@ import torch
 from torch.nn import functional as F
 
 from advprune.methods import base, mrs
+from advprune.plan.methods import load_method
 from advprune.pruning import masks as mk
 from helpers.methods import task_for
 from helpers.small import blobs
 
 ASCENT = {"radius": 0.1, "epochs": 4, "lr": 1.0}
-RULE = {"sparsity": 0.5, "kappa": 0.9, "ceiling": 0.95}
+RULE = {"sparsity": 0.5, "kappa": 0.9, "least": 0.5}
+PARAMS = load_method("mrs")["params"]
 SIZES = {"a": 64, "b": 128, "c": 256, "d": 512}
 
 
@@ -91,13 +93,14 @@ def test_relative_is_linear_or_by_rank():
 @pytest.mark.parametrize("sparsity", [0.3, 0.5, 0.9, 0.96])
 def test_rates_meet_the_target_and_fall_with_the_sensitivity(sparsity):
     relative = {"a": 0.2, "b": 0.0, "c": 0.7, "d": 1.0}
-    found = mrs.rates(SIZES, relative, sparsity, kappa=0.9, ceiling=0.95)
+    found = mrs.rates(SIZES, relative, sparsity, kappa=0.9, least=0.5)
     removed = sum(SIZES[n] * r for n, r in found.items())
     assert removed == pytest.approx(sparsity * sum(SIZES.values()), abs=1e-6)
     assert found["b"] >= found["a"] >= found["c"] >= found["d"] > 0
-    assert max(found.values()) <= max(0.95, (1 + sparsity) / 2) + 1e-9
-    if sparsity == 0.3:  # no ceiling in the way: proportional to 1 − κ s
-        assert found["c"] / found["a"] == pytest.approx(0.37 / 0.82)
+    assert max(found.values()) <= (1 + sparsity) / 2 + 1e-9
+    if sparsity == 0.3:  # without a bound: proportional to 1 − κ s
+        free = mrs.rates(SIZES, relative, sparsity, kappa=0.9, least=0.0)
+        assert free["c"] / free["a"] == pytest.approx(0.37 / 0.82)
 
 
 def test_equal_sensitivities_give_one_rate():
@@ -109,12 +112,34 @@ def test_counts_add_up_and_leave_one_filter():
     sizes = {"a": 8, "b": 8, "c": 16, "d": 5}
     rates = {"a": 0.99, "b": 0.31, "c": 0.42, "d": 0.75}
     target = sum(sizes[n] * r for n, r in rates.items()) / 37
-    counts = mrs.removals(sizes, rates, target)
+    counts = mrs.removals(sizes, rates, mk.removed_count(37, target))
     assert sum(counts.values()) == mk.removed_count(37, target)
     assert counts["a"] == 7 and counts["b"] == 2 and counts["d"] in (3, 4)
     assert all(abs(counts[n] - sizes[n] * rates[n]) < 1 for n in sizes)
-    full = mrs.removals(sizes, dict.fromkeys(sizes, 0.99), 33 / 37)
+    full = mrs.removals(sizes, dict.fromkeys(sizes, 0.99), 33)
     assert full == {n: size - 1 for n, size in sizes.items()}
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.75, 0.9])
+def test_narrow_layers_are_not_starved_for_wide_ones(sparsity):
+    """The widest is the most sensitive: sparing it costs the others many times their width."""
+    relative = {"a": 0.0, "b": 0.1, "c": 0.2, "d": 1.0}
+    found = mrs.rates(SIZES, relative, sparsity, kappa=0.9, least=0.5)
+    assert all(1 - found[n] >= (1 - sparsity) / 2 - 1e-9 for n in SIZES)
+    free = mrs.rates(SIZES, relative, sparsity, kappa=0.9, least=0.1)
+    assert 1 - free["a"] < 0.3 * (1 - sparsity) and free["d"] < found["d"]
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.75, 0.9])
+def test_the_stem_has_the_target_rate_whatever_the_others_have(sparsity):
+    """As the least sensitive module of all it would have the highest rate."""
+    sizes = {"stem": 64, "a": 64, "b": 128, "c": 256, "d": 512}
+    found = {"a": 0.2, "b": 0.9, "c": 0.5, "d": 0.3}
+    lost = mrs.counts(sizes, found, sparsity, PARAMS)
+    assert lost["stem"] == mk.removed_count(64, sparsity)
+    assert sum(lost.values()) == mk.removed_count(1024, sparsity)
+    shares = {n: lost[n] / sizes[n] for n in found}
+    assert shares["a"] >= shares["d"] >= shares["c"] > shares["b"]
 
 
 def test_the_pruned_net_follows_the_sensitivities(net, tmp_path, monkeypatch):
@@ -122,7 +147,7 @@ def test_the_pruned_net_follows_the_sensitivities(net, tmp_path, monkeypatch):
     made = []
     original = mrs.attacked_batches
     monkeypatch.setattr(mrs, "attacked_batches", lambda *a: made.append(a) or original(*a))
-    given = iter([0.5] * 10 + [3.0] * 10)
+    given = iter([0.5] * 9 + [3.0] * 10)  # the stem's is not asked for
     monkeypatch.setattr(mrs, "sensitivity", lambda *a, **k: next(given))
     masks = base.load("mrs").prune(net, task_for("mrs", tmp_path, "filters", 0.5))
     assert len(made) == 1
@@ -133,7 +158,8 @@ def test_the_pruned_net_follows_the_sensitivities(net, tmp_path, monkeypatch):
         if not alive.all():
             assert norms[alive].min() >= norms[~alive].max()
     shares = list(kept.values())
-    assert statistics.mean(shares[:10]) < 0.3 < 0.5 < statistics.mean(shares[10:])
+    assert statistics.mean(shares[1:10]) < 0.3 < 0.5 < statistics.mean(shares[10:])
+    assert shares[0] == 0.5
     units = [masks[f"{n}.weight"].flatten(1).any(1) for n in kept]
     total = sum(map(len, units))
     assert mk.count(units) == (mk.kept_count(total, 0.5), total)

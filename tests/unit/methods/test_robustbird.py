@@ -2,24 +2,17 @@
 
 import copy
 import dataclasses
-import logging
 
 import pytest
 import torch
 
 from advprune.methods import base
-from advprune.methods.robustbird import EarlyBird, threshold
+from advprune.methods.robustbird import EarlyBird, fall, threshold
 from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.training.loop import Loop
 from helpers.methods import task_for
 from helpers.training import KilledError
-
-
-@pytest.fixture(autouse=True)
-def _heard(caplog, monkeypatch):
-    monkeypatch.setattr(logging.getLogger("advprune"), "propagate", True)
-    caplog.set_level(logging.INFO, "advprune")
 
 
 def task_with(folder, sparsity=0.8, epochs=4, lr=0.05, **params):
@@ -79,19 +72,51 @@ def test_the_newest_mask_is_compared_with_all_in_the_queue():
     assert distances(ramp, ramp, ramp.flip(0)) == (1.0, False)
 
 
-def test_masks_that_stand_still_end_the_search_when_the_queue_is_full(net, tmp_path, caplog):
-    base.load("robustbird").prune(net, task_with(tmp_path, epochs=8, lr=1e-9))
+def test_masks_that_stand_still_end_the_search_when_the_queue_is_full(net, tmp_path):
+    task = task_with(tmp_path, epochs=8, lr=1e-9)
+    base.load("robustbird").prune(net, task)
     assert epochs_of(tmp_path) == 5
-    assert "early bird in epoch 5" in caplog.text
+    assert task.trainer.marks == ["the early bird is the first that could be, in epoch 5"]
 
 
 @pytest.mark.parametrize("epochs", [3, 6])
-def test_a_search_that_never_settles_takes_its_last_epoch_and_says_so(
-    net, tmp_path, caplog, epochs
-):
-    base.load("robustbird").prune(net, task_with(tmp_path, epochs=epochs, lr=0.2, threshold=1e-9))
+def test_a_search_that_never_settles_takes_its_last_epoch_and_says_so(net, tmp_path, epochs):
+    task = task_with(tmp_path, epochs=epochs, lr=0.2, threshold=1e-9)
+    base.load("robustbird").prune(net, task)
     assert epochs_of(tmp_path) == epochs
-    assert "no early bird" in caplog.text and "last epoch" in caplog.text
+    (mark,) = task.trainer.marks
+    assert "no early bird" in mark and "1e-09" in mark
+
+
+@pytest.mark.parametrize(
+    ("recipe", "fallen"),
+    [
+        (Recipe(20, schedule="multistep", milestones=(0.25, 0.75)), [1, 1, 0.1, 0.1]),
+        (Recipe(200, schedule="multistep", milestones=(0.25, 0.75)), [1, 1, 1, 1]),
+        (Recipe(20, schedule="constant"), [1, 1, 1, 1]),
+        (Recipe(10, schedule="onecycle", peak=0.5), [1, 1, 7 / 9, 5 / 9]),
+    ],
+)
+def test_the_fall_of_the_rate_is_that_of_the_last_epoch(recipe, fallen):
+    assert [fall(recipe, epochs) for epochs in (4, 5, 7, 8)] == pytest.approx(fallen)
+
+
+@pytest.mark.parametrize(("milestone", "marked"), [(0.3, True), (0.9, False)])
+def test_a_bird_that_a_falling_rate_has_caught_is_marked(
+    net, tmp_path, monkeypatch, milestone, marked
+):
+    """Masks that settle in epoch 4 of 8, after a drop or long before it."""
+
+    def settle(self, loop, record):
+        record["mask_distance"] = 0.01 if loop.epoch == 3 else 0.5
+        loop.stop = loop.epoch == 3
+
+    monkeypatch.setattr(EarlyBird, "after_epoch", settle)
+    task = task_with(tmp_path, epochs=8, queue=2)
+    recipe = Recipe(8, 16, 0.05, schedule="multistep", milestones=(milestone,))
+    task = dataclasses.replace(task, recipes={**task.recipes, "prune": recipe})
+    base.load("robustbird").prune(net, task)
+    assert [("fallen to 0.1" in mark) for mark in task.trainer.marks] == [True] * marked
 
 
 def test_the_ticket_is_the_largest_of_the_net_found_and_is_not_rewound(net, tmp_path):

@@ -1,5 +1,6 @@
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -109,7 +110,8 @@ def test_a_search_ends_with_the_projection_of_what_was_trained(net, structure):
             for weight in net.parameters():
                 weight.copy_(weight.flatten().flip(0).view_as(weight))
 
-    masks = search(net, structure, 0.5, train, rho=0.1, growth=2.0, cycles=3, cap=0.2)
+    marks = []
+    masks = search(net, structure, 0.5, train, marks.append, rho=0.1, growth=2.0, cycles=3, cap=0.2)
     units = mk.rank(mk.magnitudes(net, structure), 0.5)
     expected = mk.weight_masks(net, units, structure)
     assert all(torch.equal(mask, expected[n]) for n, mask in masks.items())
@@ -118,3 +120,31 @@ def test_a_search_ends_with_the_projection_of_what_was_trained(net, structure):
     assert all(torch.equal(masks[f"{n}.weight"], kept[n]) for n in weights)
     start = mk.weights(dense, structure)
     assert all(torch.equal(w.flatten(), start[n].flatten().flip(0)) for n, w in weights.items())
+
+
+@pytest.mark.parametrize(
+    ("share", "mark"), [(1.0, "residual 0.5"), (0.5, "residual 0.2"), (0.1, "")]
+)
+def test_a_search_that_does_not_arrive_is_marked_with_its_residual(share, mark):
+    """Of a layer whose weights are 1 and 1/√3, half each, the residual is 1/2 at the start."""
+    toy, marks = Toy(), []
+    small = torch.arange(20).view(4, 5) % 2 == 0
+    with torch.no_grad():
+        toy.fc.weight.fill_(1.0).masked_fill_(small, 3**-0.5)
+
+    def train(hooks):
+        with torch.no_grad():
+            toy.fc.weight[small] *= share
+
+    search(toy, "unstructured", 0.5, train, marks.append, rho=0.1, growth=1.0, cycles=1)
+    assert len(marks) == bool(mark) and all(mark in line for line in marks)
+
+
+def test_a_training_that_has_collapsed_has_not_arrived():
+    toy, marks = Toy(), []
+
+    def train(hooks):
+        torch.nn.init.constant_(toy.fc.weight, math.nan)
+
+    search(toy, "unstructured", 0.5, train, marks.append, rho=0.1, growth=1.0, cycles=1)
+    assert len(marks) == 1 and "nan" in marks[0]

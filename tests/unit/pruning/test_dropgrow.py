@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import Recipe
 from advprune.pruning import dropgrow as dg
 from advprune.pruning import masks as mk
+from advprune.training.loop import Loop
 from advprune.training.objective import make
 from helpers.training import THREAT, trainer
 
@@ -63,6 +65,34 @@ def test_an_active_weight_that_is_zero_is_dropped_before_an_inactive_one_counts(
 def test_the_drop_rate_follows_the_cosine():
     rates = [dg.cosine_rate(0.5, 0.005, t) for t in (0, 0.5, 1)]
     assert rates == pytest.approx([0.5, 0.2525, 0.005])
+
+
+def test_a_nearly_full_layer_is_rewired_like_the_others_and_a_full_one_is_not(net):
+    """The authors drop ceil(r · active) of every layer that is not dense, whatever room is left."""
+    counts = sizes_of(net)
+    counts |= {"conv1": counts["conv1"] - 1, "layer2.0.conv1": counts["layer2.0.conv1"] // 5}
+    hook = dg.DropGrow(dg.random_masks(net, counts, torch.Generator()), 3, (0.5, 0.5))
+    plan = hook.plan(Loop(net, None, 1, 4))
+    expected = {f"{n}.weight": math.ceil(counts[n] / 2) for n in ("conv1", "layer2.0.conv1")}
+    assert plan == {name: (count, count) for name, count in expected.items()}
+
+
+def test_a_nearly_full_layer_loses_its_weak_weights(net):
+    """Where the gradient is small they do not come back; what does come back keeps its weight."""
+    counts = sizes_of(net)
+    counts["conv1"] -= 1
+    masks = dg.random_masks(net, counts, torch.Generator())
+    mk.apply(net, masks)
+    before = masks["conv1.weight"].clone()
+    weight = net.conv1.weight
+    weak = weight.detach().abs().masked_fill(~before, 9.0).flatten().argsort()[:18]
+    weight.grad = torch.ones_like(weight)
+    weight.grad.flatten()[weak[0]] = 0
+    hook = dg.DropGrow(masks, 3, (0.5, 0.5))
+    hook.rewire(Loop(net, None, 1, 4))
+    after = hook.masks["conv1.weight"]
+    assert (before & ~after).flatten().nonzero().flatten().tolist() == [int(weak[0])]
+    assert after.sum() == counts["conv1"] and mk.violations(net, {"conv1.weight": before}) == []
 
 
 class Recorder(dg.DropGrow):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from advprune.base.errors import UserError
 from advprune.pruning import kfac
 
 
@@ -30,6 +31,23 @@ def test_patches_times_weights_are_the_outputs(rng):
             matrix = torch.cat([matrix, layer.bias[:, None]], dim=1)
         made = kfac.patches(layer, x) @ matrix.T  # [B, S, O]
         assert torch.allclose(made.transpose(1, 2).reshape(layer(x).shape), layer(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"dilation": 2}, {"dilation": (1, 2), "stride": (2, 1)}])
+def test_patches_of_dilated_convolutions(rng, options):
+    layer = nn.Conv2d(2, 4, 3, padding=1, bias=False, **options)
+    x = torch.randn(2, 2, 7, 7, generator=rng)
+    made = kfac.patches(layer, x) @ layer.weight.flatten(1).T
+    assert torch.allclose(made.transpose(1, 2).reshape(layer(x).shape), layer(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options", [{"groups": 2}, {"padding": "same"}, {"padding": 1, "padding_mode": "reflect"}]
+)
+def test_what_is_no_whole_convolution_is_refused_in_one_line(options):
+    """The patches of all channels would fit no weight of a group."""
+    with pytest.raises(UserError, match=r"^K-FAC reads whole convolutions .*Conv2d\("):
+        kfac.patches(nn.Conv2d(2, 4, 3, **options), torch.zeros(1, 2, 7, 7))
 
 
 def test_factors_are_the_sums_of_the_page(rng):

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from advprune.base.errors import UserError
 from advprune.pruning import masks as mk
 
 sparsities = st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.75, 0.9, 0.95, 0.99])
@@ -81,6 +82,29 @@ def test_the_floor_saves_a_layer_without_changing_the_total():
     assert not without["weak"].any()
     assert masks["weak"].tolist() == [False, True, False]
     assert mk.count(masks.values())[0] == mk.count(without.values())[0] == 10
+
+
+@pytest.mark.parametrize("keep", [-1, 4])
+def test_a_count_that_cannot_be_is_refused(keep):
+    with pytest.raises(ValueError, match=f"cannot keep {keep} of 3"):
+        mk.top_k(torch.arange(3.0), keep)
+
+
+def test_a_floor_that_does_not_fit_is_refused():
+    scores = {name: torch.rand(10) for name in "abc"}
+    assert mk.count(mk.rank(scores, 0.9, scope="global", floor=1).values())[0] == 3
+    with pytest.raises(ValueError, match="cannot keep 2 of 30 with 1 in each of 3"):
+        mk.rank(scores, 28 / 30, scope="global", floor=1)
+
+
+@pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
+def test_a_sparsity_that_leaves_less_than_a_unit_per_layer_is_refused(net, structure):
+    sizes = [m.numel() for m in mk.rank(mk.magnitudes(net, structure), 0.0).values()]
+    total, layers = sum(sizes), len(sizes)
+    mk.check_sparsity(net, structure, 1 - layers / total)
+    with pytest.raises(UserError, match=f"less than one for each of {layers} layers"):
+        mk.check_sparsity(net, structure, 1 - (layers - 1) / total)
+    mk.check_sparsity(net, "none", 0.0)  # the dense net has no units to count
 
 
 def test_layers_may_have_their_own_rates():

@@ -8,7 +8,7 @@ import torch
 
 from advprune.data.batches import batches
 from advprune.pruning import masks as mk
-from advprune.pruning.tickets import by_rate, by_rounds, measure_statistics, search
+from advprune.pruning.tickets import measure_statistics, search
 from advprune.training.loop import Hook
 from advprune.training.objective import make
 from helpers.methods import task_for
@@ -20,9 +20,11 @@ class Shake:
 
     def __init__(self, net):
         self.net, self.names, self.before, self.after, self.masks = net, [], [], [], []
+        self.epochs = []
 
-    def __call__(self, name, hooks):
+    def __call__(self, name, recipe, hooks):
         self.names.append(name)
+        self.epochs.append(recipe.epochs)
         self.masks.append(dict(hooks[0].masks))
         self.before.append(copy.deepcopy(self.net.state_dict()))
         rng = torch.Generator().manual_seed(len(self.names))
@@ -41,23 +43,10 @@ def same(first, second):
     return all(torch.equal(v, second[n]) for n, v in first.items())
 
 
-def test_rounds_remove_the_same_share_of_what_is_left():
-    left = [1.0, *(1 - s for s in by_rounds(0.9, 5))]
-    assert [b / a for a, b in itertools.pairwise(left)] == pytest.approx([0.1**0.2] * 5)
-    assert by_rounds(0.9, 1) == [0.9]
-
-
-def test_a_rate_takes_as_many_rounds_as_the_sparsity_needs():
-    assert [len(by_rate(s, 0.2)) for s in (0.9, 0.95, 0.99)] == [11, 14, 21]
-    assert by_rate(0.9, 0.2)[:3] == pytest.approx([0.2, 0.36, 0.488])
-    assert by_rate(0.9, 0.2)[-1] == 0.9
-    assert by_rate(0.75, 0.5) == pytest.approx([0.5, 0.75])  # reached exactly: no round more
-
-
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_masks_only_shrink_and_hit_every_sparsity(net, scope):
     train, schedule = Shake(net), [0.5, 0.8, 0.95]
-    last = search(net, "unstructured", schedule, train, scope=scope)
+    last = search(net, "unstructured", schedule, train, RECIPE, scope=scope)
     rounds = [*train.masks[1:], last]
     for earlier, later in itertools.pairwise(rounds):
         assert all(not (later[n] & ~earlier[n]).any() for n in later)
@@ -73,7 +62,7 @@ def test_masks_only_shrink_and_hit_every_sparsity(net, scope):
 def test_every_round_starts_from_the_masked_initial_state_statistics_included(net):
     start = copy.deepcopy(net.state_dict())
     train = Shake(net)
-    search(net, "unstructured", [0.5, 0.8, 0.95], train)
+    search(net, "unstructured", [0.5, 0.8, 0.95], train, RECIPE)
     assert train.masks[0] == {}
     for masks, state in zip(train.masks, train.before, strict=True):
         assert same(masked(start, masks), state)
@@ -82,7 +71,7 @@ def test_every_round_starts_from_the_masked_initial_state_statistics_included(ne
 
 def test_the_score_is_that_of_the_trained_weights(net):
     train = Shake(net)
-    masks = search(net, "unstructured", [0.9], train)
+    masks = search(net, "unstructured", [0.9], train, RECIPE)
     sizes = {n: train.after[0][n].abs() for n in masks}
     kept = torch.cat([sizes[n][m] for n, m in masks.items()])
     gone = torch.cat([sizes[n][~m] for n, m in masks.items()])
@@ -92,30 +81,30 @@ def test_the_score_is_that_of_the_trained_weights(net):
 @pytest.mark.parametrize("rewind", ["trained", "none"])
 def test_other_rewinds_start_where_they_say(net, rewind):
     train = Shake(net)
-    last = search(net, "unstructured", [0.5, 0.8, 0.95], train, rewind=rewind)
+    last = search(net, "unstructured", [0.5, 0.8, 0.95], train, RECIPE, rewind=rewind)
     for t, masks in enumerate([*train.masks[1:], last]):
         origin = train.after[0 if rewind == "trained" else t]
         state = train.before[t + 1] if t < 2 else masked(net.state_dict(), masks)
         assert same(masked(origin, masks), state)
     with pytest.raises(ValueError, match="unknown rewind"):
-        search(net, "unstructured", [0.5], train, rewind="theta0")
+        search(net, "unstructured", [0.5], train, RECIPE, rewind="theta0")
 
 
 def test_rounds_have_names_of_their_own(net):
     once, thrice = Shake(net), Shake(net)
-    search(net, "unstructured", [0.5], once)
-    search(net, "unstructured", [0.3, 0.4, 0.5], thrice)
+    search(net, "unstructured", [0.5], once, RECIPE)
+    search(net, "unstructured", [0.3, 0.4, 0.5], thrice, RECIPE)
     assert once.names == ["prune"] and thrice.names == ["prune-1", "prune-2", "prune-3"]
 
 
 def test_no_layer_vanishes(net):
-    def starve(name, hooks):
+    def starve(name, recipe, hooks):
         with torch.no_grad():
             net.fc.weight.mul_(1e-6)
 
-    masks = search(net, "unstructured", [0.5, 0.9], starve)
+    masks = search(net, "unstructured", [0.5, 0.9], starve, RECIPE)
     assert masks["fc.weight"].sum() == 1
-    assert search(net, "unstructured", [0.5, 0.9], starve, floor=0)["fc.weight"].sum() == 0
+    assert search(net, "unstructured", [0.5, 0.9], starve, RECIPE, floor=0)["fc.weight"].sum() == 0
 
 
 def test_a_search_killed_in_its_second_round_ends_with_the_same_bits(net, tmp_path):
@@ -127,16 +116,16 @@ def test_a_search_killed_in_its_second_round_ends_with_the_same_bits(net, tmp_pa
             assert mk.violations(loop.net, keep.masks) == []
 
     def run(folder, kill):
-        def train(name, hooks):
+        def train(name, recipe, hooks):
             nonlocal keep
             (keep,) = hooks
             extra = KillAt(kill if name == "prune-2" else -1)
             objective = make({"name": "pgd"}, THREAT)
-            recipe = dataclasses.replace(RECIPE, epochs=2, batch=20)
             trainer(folder).fit(net, objective, recipe, name, [keep, Watch(), extra])
 
         net.load_state_dict(fresh)
-        return search(net, "unstructured", [0.5, 0.9], train)
+        four = dataclasses.replace(RECIPE, epochs=4, batch=20)
+        return search(net, "unstructured", [0.5, 0.9], train, four)
 
     keep, seen = None, []
     whole = run(tmp_path / "whole", -1)
@@ -160,8 +149,19 @@ def test_statistics_are_the_means_over_the_training_images(net, tmp_path):
     assert same(before, dict(net.named_parameters()))
 
 
-def test_search_trains_through_a_task_with_one_recipe(net, tmp_path):
-    """Li20, Cosentino19 and Wang20 hand over `task.fit` like this."""
+def test_rounds_share_the_epochs_of_a_recipe(net):
+    """However many they are, the search costs what one training does."""
+    train = Shake(net)
+    seven = dataclasses.replace(RECIPE, epochs=7)
+    search(net, "unstructured", [0.3, 0.6, 0.9], train, seven)
+    assert train.epochs == [2, 2, 3]
+    with pytest.raises(ValueError, match="3 trainings cannot share 2 epochs"):
+        two = dataclasses.replace(RECIPE, epochs=2)
+        search(net, "unstructured", [0.3, 0.6, 0.9], train, two)
+
+
+def test_search_trains_through_a_task(net, tmp_path):
+    """The methods hand over `task.fit` like this."""
     task = task_for("wang20", tmp_path)
-    search(net, "unstructured", [0.5, 0.9], partial(task.fit, net, "prune"))
+    search(net, "unstructured", [0.5, 0.9], partial(task.fit, net, "prune"), task.recipes["prune"])
     assert sorted(p.name for p in tmp_path.iterdir()) == ["prune-1.pt", "prune-2.pt"]
