@@ -42,10 +42,10 @@ class TwinRep(Method):
         layers = mk.prunable(net, "unstructured")
         spread = {name: float(layer.weight.detach().std()) for name, layer in layers.items()}
         reparams = attach(net, "unstructured", factorise)
-        linear = [name for name, layer in layers.items() if isinstance(layer, nn.Linear)]
-        # no BatchNorm makes up for tiny products; the effect of a single one is the authors' too
-        for name in linear if len(linear) > 1 else ():
-            widen(layers[name], reparams[name].factor, spread[name])
+        linear = {name: layer for name, layer in layers.items() if isinstance(layer, nn.Linear)}
+        # no BatchNorm makes up for tiny products, which one layer stands and three do not
+        for name, layer in linear.items() if len(linear) > 1 else ():
+            widen(layer, reparams[name].factor, spread[name])
         cut = CutOnce(
             net,
             reparams,
