@@ -124,7 +124,7 @@ class AdversarialWinningTicket(Method):
         units = mk.rank(mk.magnitudes(net, task.structure), task.sparsity, floor=1)
         with parametrised(net, task.structure, lambda name, _: Keep(units[name])) as parts:
             epochs = task.fit(net, "prune", objective=transfer, hooks=[transfer])
-        if epochs and (last := epochs[-1]["kernel_distance"]) > INERT:
+        if epochs and not (last := epochs[-1]["kernel_distance"]) <= INERT:  # or not a number
             task.mark(f"the search did not match the kernel: its relative distance is {last:.2f}")
         units = Units({name: part.mask for name, part in parts.items()})
         if task.params["rewind"]:
