@@ -1,6 +1,33 @@
 # in:  a model and the verdicts on it        out: what speaks against them, and what else is asked
 
 
+def last_epoch(wildcards):
+    """Input function: the net of the last epoch; only one is known that was trained elsewhere."""
+    known = wildcards.method in PROTOCOL.methods
+    return PATHS.of_model("last.safetensors").format(**wildcards) if known else []
+
+
+rule pgd:
+    """What PGD-20 leaves of the best epoch and of the last, which shows robust overfitting."""
+    input:
+        data=PATHS.data("test"),
+        checkpoint=PATHS.of_model("checkpoint.safetensors"),
+        last=last_epoch,
+    output:
+        out=PATHS.of_model("pgd.json"),
+    log:
+        PATHS.model_log("pgd"),
+    conda:
+        environment("attack")
+    threads: CONFIG["threads"]
+    resources:
+        **torch_resources("pgd"),
+    params:
+        **torch_job("pgd", of_model(VERDICTS.pgd)),
+    shell:
+        run_torch("pgd")
+
+
 rule reliability:
     """Signs that the attacks on a model have failed, and what HO-FMN missed attacked again."""
     input:

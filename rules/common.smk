@@ -150,6 +150,7 @@ FIRST_ATTEMPT = {
     "autoattack": (240, 2880, 12_000),
     "hofmn_tune": (60, 720, 4_000),
     "hofmn": (60, 1440, 16_000),
+    "pgd": (60, 720, 12_000),
     "reliability": (60, 1440, 16_000),
     "other_attacks": (120, 1440, 12_000),
     "corruptions": (30, 720, 12_000),

@@ -45,6 +45,7 @@ rule evaluate:
         warnings=shards("autoattack-{shard}.warnings.json", "autoattack"),
         distances=shards("hofmn-{shard}.csv", "hofmn"),
         reliability=PATHS.of_model("reliability.json"),
+        pgd=PATHS.of_model("pgd.json"),
         checkpoint=PATHS.of_model("checkpoint.json"),
         tuned=PATHS.of_model("hofmn.json"),
     output:

@@ -1,6 +1,6 @@
 # in:  a dataset, or a file that was trained elsewhere
 # out: a dense robust net per objective and recipe, shared by the methods; per model the pruned net
-#      and the final one
+#      and the final one, of the best epoch and of the last
 #
 # Beside every net lies its card: an output without a name, because the script knows where.
 
@@ -78,14 +78,16 @@ rule prune:
 
 
 rule finetune:
-    """Train what pruning left, masks fixed."""
+    """Train what pruning left, masks fixed: the best epoch, and beside it the last."""
     input:
         data=PATHS.data("train"),
         pruned=PATHS.of_model("pruned.safetensors"),
         teacher=teacher,
     output:
         PATHS.of_model("checkpoint.json"),
+        PATHS.of_model("last.json"),
         out=PATHS.of_model("checkpoint.safetensors"),
+        last=PATHS.of_model("last.safetensors"),
     log:
         PATHS.model_log("finetune"),
     benchmark:

@@ -10,7 +10,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
 from advprune.base.provenance import provenance, sha256
 from advprune.base.record import from_json, to_dict
-from advprune.evaluation.evaluate import evaluate
+from advprune.evaluation.evaluate import evaluate, training
 from advprune.evaluation.reliability import summarise
 from advprune.jobs import cli
 from advprune.plan.specs import EvaluateSpec
@@ -18,13 +18,14 @@ from advprune.plan.specs import EvaluateSpec
 
 def main() -> None:
     """Run the job described by the command line."""
-    files = ("audit", "reliability", "checkpoint", "tuned", "out", "card")
+    files = ("audit", "reliability", "pgd", "checkpoint", "tuned", "out", "card")
     parser = cli.parser(__doc__, *files, lists="autoattack warnings distances")
     cli.add_spec(parser)
     args = parser.parse_args()
     cli.open_log(args.log)
     spec = from_json(EvaluateSpec, args.spec)
     checkpoint = fields(args.checkpoint, "a checkpoint's card", "sha256", "parents")
+    pgd = fields(args.pgd, "a check by PGD", "images", "best")
     autoattack, hofmn = read_tables(args.autoattack), read_tables(args.distances)
     record = evaluate(
         to_dict(spec.row),
@@ -34,7 +35,9 @@ def main() -> None:
         [text for path in args.warnings for text in warnings_of(path)] + searched(spec),
         eps=spec.eps,
         classes=spec.classes,
+        largest_answer=pgd["best"]["largest_answer"],
     )
+    record["training"] = training(checkpoint, pgd)
     record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
     checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")
     record["reliability"] = summarise(autoattack, hofmn, checked, spec.eps)
@@ -69,7 +72,7 @@ def card(
     args: argparse.Namespace, spec: EvaluateSpec, checkpoint: dict[str, Any]
 ) -> dict[str, Any]:
     """Provenance of the evaluation: settings, hashes of what was counted, this process."""
-    single = [args.checkpoint, args.audit, args.tuned, args.reliability]
+    single = [args.checkpoint, args.audit, args.tuned, args.reliability, args.pgd]
     parents = [*single, *args.autoattack, *args.warnings, *args.distances]
     return provenance("numpy", "pandas") | {
         "sha256": sha256(args.out),

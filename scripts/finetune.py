@@ -1,10 +1,11 @@
-"""Train what pruning left, masks fixed, and write the model's final checkpoint."""
+"""Train what pruning left, masks fixed, and write the model's best and its last epoch."""
 
+import copy
 from pathlib import Path
 
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
-from advprune.jobs.training_job import trainer
+from advprune.jobs.training_job import last_epoch, trainer, training
 from advprune.methods import base
 from advprune.models.checkpoint import save_checkpoint
 from advprune.plan.specs import FinetuneSpec
@@ -13,19 +14,27 @@ from advprune.pruning import masks as mk
 
 def main() -> None:
     """Run the job described by the command line."""
-    parser = jobs.parser(__doc__, "data", "pruned", "out")
+    parser = jobs.parser(__doc__, "data", "pruned", "out", "last")
     parser.add_argument("--teacher", type=Path, help="dense net to learn from")
     job = jobs.start(parser, __file__, FinetuneSpec, inputs=("data", "pruned", "teacher"))
     args, spec = job.args, job.spec
     loaded = job.checkpoint(args.pruned, job.data)
     teacher = job.checkpoint(args.teacher, job.data).net if spec.teacher else None
     with jobs.resume_state(args.out) as state:
-        task = base.task(spec, trainer(job, state), teacher)
+        loop = trainer(job, state)
+        task = base.task(spec, loop, teacher)
         base.load(spec.method).finetune(loaded.net, loaded.masks, task)
-        broken = mk.violations(loaded.net, loaded.masks)
-        if broken:
-            raise RuntimeError(f"{spec.method} moved removed weights of {', '.join(broken)}")
-        save_checkpoint(args.out, loaded.net, loaded.spec, loaded.masks, job.card())
+        last = copy.deepcopy(loaded.net)
+        # where pruning was the training, nothing has been trained here
+        tensors = last_epoch(loop) if loop.ends else loaded.last
+        if tensors is not None:
+            last.load_state_dict(tensors)
+        card = job.card(**training(loop, args.pruned))
+        for path, net in ((args.last, last), (args.out, loaded.net)):
+            broken = mk.violations(net, loaded.masks)
+            if broken:
+                raise RuntimeError(f"{spec.method} moved removed weights of {', '.join(broken)}")
+            save_checkpoint(path, net, loaded.spec, loaded.masks, card)
 
 
 if __name__ == "__main__":

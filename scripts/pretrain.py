@@ -3,7 +3,7 @@
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
-from advprune.jobs.training_job import trainer
+from advprune.jobs.training_job import trainer, training
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import PretrainSpec
@@ -19,8 +19,10 @@ def main() -> None:
     net = build(net_spec, generator(spec.seed, "init")).to(job.device)
     with jobs.resume_state(args.out) as state:
         objective = make(spec.objective, spec.threat)
-        history = trainer(job, state).fit(net, objective, spec.recipe, "pretrain")
-        save_checkpoint(args.out, net, net_spec, card=job.card(history=history))
+        loop = trainer(job, state)
+        history = loop.fit(net, objective, spec.recipe, "pretrain", keep="best")
+        card = job.card(history=history, **training(loop))
+        save_checkpoint(args.out, net, net_spec, card=card)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
-from advprune.jobs.training_job import trainer
+from advprune.jobs.training_job import last_epoch, trainer, training
 from advprune.methods import base
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
@@ -29,10 +29,13 @@ def main() -> None:
     mk.check_sparsity(net, spec.structure, spec.sparsity)
     teacher = copy.deepcopy(net).eval() if spec.teacher else None
     with jobs.resume_state(args.out) as state:
-        task = base.task(spec, trainer(job, state), teacher)
+        loop = trainer(job, state)
+        task = base.task(spec, loop, teacher)
         masks = base.load(spec.method).prune(net, task)
         mk.apply(net, masks)
-        save_checkpoint(args.out, net, net_spec, masks, job.card())
+        card = job.card(**training(loop, args.pretrained))
+        # there is one where pruning is the training
+        save_checkpoint(args.out, net, net_spec, masks, card, last_epoch(loop))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def long_training(folder, pause=1):
     config["grid"][0]["methods"] = ["hydra"]
     config["budget"]["pretrain"] = config["budget"]["pretrain"] | {"epochs": EPOCHS}
     checkout = Checkout(folder, config)
-    end = "                self._save(loop, hooks, phase, history)\n"
+    end = "                self._save(loop, hooks, phase, history, choice)\n"
     wait = f"                __import__('time').sleep({pause})\n"
     checkout.edit("scripts/advprune/training/loop.py", end, end + wait)
     return checkout

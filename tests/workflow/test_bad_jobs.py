@@ -46,10 +46,12 @@ SPECS = {
     "autoattack": VERDICTS.autoattack(LWM),
     "hofmn_tune": VERDICTS.hofmn_tune(LWM),
     "hofmn": VERDICTS.hofmn(LWM),
+    "pgd": VERDICTS.pgd(LWM),
     "external": ExternalSpec("resnet18", 4, 10, 1, 8, (0.3,), (0.4,)),
     "evaluate": VERDICTS.evaluate(LWM),
 }
 FOUND = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
+CHECKED = {"images": 10, "best": {"clean": 0.9, "pgd": 0.5, "largest_answer": 0.2}}
 OLD = "made before"
 
 
@@ -81,6 +83,7 @@ def good(tmp_path_factory):
     write_json(folder / "warnings.json", [])
     write_json(folder / "audit.json", {"reasons": [], "layers": {}})
     write_json(folder / "reliability.json", FOUND)
+    write_json(folder / "pgd.json", CHECKED)
     write_json(folder / "evaluation.json", evaluation())
     write_json(folder / "card.json", {"sha256": "0", "parents": {}})
     return folder
@@ -96,17 +99,21 @@ def arguments(script, good, out):
         "dataset": [],
         "pretrain": data,
         "prune": [*data, "--pretrained", good / "net.safetensors"],
-        "finetune": [*data, "--pruned", good / "net.safetensors"],
+        "finetune": [
+            *(*data, "--pruned", good / "net.safetensors"),
+            *("--last", out.with_suffix(".last")),
+        ],
         "audit": net,
         "autoattack": [*test, *net, *card, "--warnings", out.with_suffix(".w")],
         "hofmn_tune": [*data, *net, *card],
         "hofmn": [*test, *net, *card, "--tuned", good / "tuned.json"],
+        "pgd": [*test, *net, "--last", good / "net.safetensors"],
         "external": ["--source", good / "theirs.pt"],
         "evaluate": [
             *("--audit", good / "audit.json", "--reliability", good / "reliability.json"),
             *("--autoattack", good / "autoattack.csv", "--warnings", good / "warnings.json"),
             *("--distances", good / "hofmn.csv", "--checkpoint", good / "card.json"),
-            *("--tuned", good / "tuned.json", *card),
+            *("--tuned", good / "tuned.json", *card, "--pgd", good / "pgd.json"),
         ],
         "gather": ["--findings", good / "evaluation.json"],
         "leaderboard": evaluations,
@@ -273,6 +280,7 @@ CASES = [
     ("evaluate", "warnings", content({"a": 1}), "not a list of warnings"),
     ("evaluate", "reliability", text, "not valid JSON"),
     ("evaluate", "reliability", content({"images": 10}), "not a check of reliability"),
+    ("evaluate", "pgd", content({"images": 10}), "not a check by PGD"),
     ("evaluate", "checkpoint", content([]), "not a checkpoint's card"),
     ("evaluate", "spec", "[1]", "not a EvaluateSpec"),
     ("autoattack", "spec", '{"eps": 1}', "not a AutoattackSpec"),

@@ -23,8 +23,8 @@ PRICED = {"gather", "table", "leaderboard"}
 COSTS = {"costs"} | PRICED
 MEASURED = {"hofmn"} | CHECKED | ICE
 TUNED = {"hofmn_tune"} | MEASURED
-TESTED = {"autoattack"} | MEASURED
-ATTACKED = {"autoattack"} | TUNED
+TESTED = {"autoattack", "pgd"} | MEASURED
+ATTACKED = {"autoattack", "pgd"} | TUNED
 AUDITED = ATTACKED | {"audit"} | COSTS
 FINETUNED = AUDITED | {"finetune"}
 PRUNED = FINETUNED | {"prune"}
@@ -68,6 +68,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/hofmn_tune.py", TUNED),
         ("scripts/hofmn.py", MEASURED),
         ("scripts/reliability.py", CHECKED),
+        ("scripts/pgd.py", {"pgd"} | NUMBERS),
         ("scripts/thin_ice.py", ICE),
         ("scripts/costs.py", COSTS),
         ("scripts/table.py", {"table", "leaderboard"}),
@@ -96,6 +97,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | CHECKED),
         ("scripts/advprune/evaluation/evaluate.py", NUMBERS),
+        ("scripts/advprune/evaluation/pgd.py", {"pgd"} | NUMBERS),
         # a changed check concerns no net that has passed it
         ("scripts/check_net.py", set()),
         ("scripts/advprune/evaluation/net_check.py", set()),
@@ -185,7 +187,7 @@ def put(config, place, value):
         ("datasets.digits.limits.train", 65, TRAINED | {"dataset"}),
         ("datasets.digits.limits.test", 11, TESTED | {"dataset"}),
         ("archs.resnet18.width", 6, TRAINED | {"check_net"}),
-        ("evaluation.autoattack.batch", 5, {"autoattack"} | CHECKED | COSTS),
+        ("evaluation.autoattack.batch", 5, {"autoattack", "pgd"} | CHECKED | COSTS),
         ("evaluation.autoattack.shard", 5, {"autoattack"} | CHECKED),
         ("evaluation.search_precision", "fp32", set()),
         ("evaluation.hofmn.trials", 3, TUNED),

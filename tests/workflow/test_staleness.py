@@ -10,7 +10,7 @@ from helpers.checkout import tiny_config
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 COSTS = {"costs", "gather", "table"}
-ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability"}
+ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
 SUMMARIES = {"gather", "compare", "leaderboard", "curves"}
 SHARED = SUMMARIES | {"pretrain", "thin_ice", "table"}

@@ -1,5 +1,6 @@
 """One model's evaluation: everything that is shown of it, counted from per-image tables."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from advprune.base.errors import UserError
 from advprune.evaluation.intervals import wilson
 
 CURVE_POINTS = 41  # from no perturbation to twice the radius of the threat
+ONE_ANSWER = 0.99  # share of the images with the same answer from which on a net has collapsed
 
 
 def evaluate(
@@ -21,13 +23,15 @@ def evaluate(
     *,
     eps: float,
     classes: int,
+    largest_answer: float,
 ) -> dict[str, Any]:
     """Join the audit with both attacks' verdicts on the same images.
 
     Accuracies are in [0, 1] with 95 % Wilson bounds. `worst` counts an image as robust when
     neither attack breaks it; `robust_images` has these verdicts image by image, packed. The status
-    is `flagged`, with the reasons, when the audit objects or when the clean accuracy cannot be told
-    from chance.
+    is `flagged`, with the reasons, when the audit objects, when the clean accuracy cannot be told
+    from chance, or when the net gives one answer to nearly all images: their share is
+    `largest_answer`.
     """
     for name, table, kind in (("autoattack", autoattack, AUTOATTACK), ("hofmn", hofmn, HOFMN)):
         if list(table.columns) != list(kind):
@@ -48,6 +52,8 @@ def evaluate(
     reasons = list(audit["reasons"])
     if record["clean_low"] <= 1 / classes:
         reasons.append("clean accuracy is at chance")
+    if largest_answer >= ONE_ANSWER:
+        reasons.append(f"one answer to {100 * largest_answer:.1f} % of the images")
     broken = autoattack["broken_by"].value_counts()
     return record | {
         "model": model,
@@ -59,6 +65,27 @@ def evaluate(
         "warnings": sorted(set(warnings)),
         "status": "flagged" if reasons else "ok",
         "reason": "; ".join(reasons),
+    }
+
+
+def training(card: Mapping[str, Any], pgd: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model was trained, from its checkpoint's card and the check of both its epochs.
+
+    `epochs` of all phases together; `best_epoch` and `final_epochs` of the training whose net is
+    evaluated (its number from 1, and their number), None where a search was all the training; PGD
+    and clean accuracies of that epoch and of the last, None of a last one that is not known.
+    """
+    epochs, last = card.get("epochs"), pgd.get("last", {})
+    final = [entry for phase, entry in card.get("best", {}).items() if phase != "pretrain"]
+    chosen = final[-1] if final else {}
+    return {
+        "epochs": sum(epochs.values()) if epochs is not None else None,
+        "best_epoch": chosen.get("epoch"),
+        "final_epochs": chosen.get("of"),
+        "pgd20_best": pgd["best"]["pgd"],
+        "pgd20_last": last.get("pgd"),
+        "clean_last": last.get("clean"),
+        "marks": card.get("marks", []),
     }
 
 

@@ -105,6 +105,10 @@ class Transfer(Hook):
                 for part, weight in parts_on(layer, Keep):
                     part.mask = mk.top_k(weight.detach().abs(), int(part.mask.sum()))
 
+    def settled(self, loop: Loop) -> bool:
+        """After the last drawing of the masks."""
+        return self.done == self.task.params["refreshes"]
+
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
         """Log the epoch's mean relative distances."""
         logits, kernel = torch.stack(self.totals).mean(0).tolist()

@@ -56,11 +56,13 @@ class Task:
         """Train `net` through one phase, with that phase's objective and recipe if none is given.
 
         A method that goes through a phase several times gives each pass a `name`: randomness and
-        resume files follow it.
+        resume files follow it. A search ("prune") keeps its last epoch, because what it looks for
+        is there only at its end; a training keeps its best.
         """
         objective = objective or self.objectives[phase]
         recipe = recipe or self.recipes[phase]
-        return self.trainer.fit(net, objective, recipe, name or phase, **options)
+        keep = "last" if phase == "prune" else "best"
+        return self.trainer.fit(net, objective, recipe, name or phase, keep=keep, **options)
 
     def mark(self, text: str) -> None:
         """Warn, in the log and in the model's card, of a search that did not do what it should.

@@ -79,6 +79,10 @@ class Sampling(DropGrow):
         for name, theta in thetas.items():
             theta[self.masks[name] & ~left[name]] = self.newborn
 
+    def settled(self, loop: Loop) -> bool:
+        """Never: connections vanish and are drawn anew at every step."""
+        return False
+
     def plan(self, loop: Loop) -> Plan:
         """Nothing is dropped; what is missing of the budget is spread over layers by chance."""
         counts = self.counts()

@@ -98,6 +98,7 @@ class Deadwooding(Method):
             1 - params["labels"],
             labels=params["labels"],
             attack=lambda net, x, y, rng: pgd(net, x, y, single, rng),
+            single_step=True,
         )
         task.fit(net, "finetune", objective=objective, hooks=[KeepMasked(masks)])
 

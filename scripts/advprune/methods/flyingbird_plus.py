@@ -56,7 +56,7 @@ class Voting(DropGrow):
         """FlyingBird's equal counts plus what the votes add; the last one meets the target."""
         plan, counts = super().plan(loop), self.counts()
         if self.done == self.updates_in(loop):
-            return self.settled(plan, counts)
+            return self.to_target(plan, counts)
         shrink, expand = self.votes(loop)
         extra = self.params["prune_ratio"] * self.drop_rate(loop)
         for name, (dropped, grown) in plan.items():
@@ -67,7 +67,7 @@ class Voting(DropGrow):
             plan[name] = (dropped, min(grown + plus, total - active + dropped))
         return plan
 
-    def settled(self, plan: Plan, counts: dict[str, tuple[int, int]]) -> Plan:
+    def to_target(self, plan: Plan, counts: dict[str, tuple[int, int]]) -> Plan:
         """The plan, changed so that the whole net ends with the target count."""
         now = sum(active for active, _ in counts.values())
         shares = {name: active / now for name, (active, _) in counts.items()}

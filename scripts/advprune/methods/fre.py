@@ -60,6 +60,10 @@ class RobustnessEstimation(KeepMasked):
         self.masks = mk.weight_masks(net, self.units, "filters")
         self.totals = self.zeros()
 
+    def settled(self, loop: Loop) -> bool:
+        """After the last cut."""
+        return self.done == self.rounds
+
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
         """Log how many filters are alive."""
         record["alive"] = mk.count(self.units.values())[0]

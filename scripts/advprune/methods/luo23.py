@@ -130,6 +130,10 @@ class Selection(KeepMasked):
         self.masks = mk.weight_masks(net, self.units, "filters")
         mk.apply(net, self.masks)
 
+    def settled(self, loop: Loop) -> bool:
+        """After the last block's cut."""
+        return self.turn == len(self.blocks)
+
     def after_step(self, loop: Loop) -> None:
         """Step of the gates; removed channels stay zero."""
         self.optimizer.step()

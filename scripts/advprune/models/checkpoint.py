@@ -19,11 +19,16 @@ _KIND = "checkpoint-1"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A net in eval mode with its description and its masks (by parameter; empty if dense)."""
+    """A net in eval mode with its description and its masks (by parameter; empty if dense).
+
+    `last` has the tensors of the last epoch where the net is that of another and its training is
+    over with the search for the masks; None elsewhere.
+    """
 
     net: nn.Module
     spec: NetSpec
     masks: dict[str, torch.Tensor]
+    last: dict[str, torch.Tensor] | None = None
 
 
 def save_checkpoint(
@@ -32,20 +37,25 @@ def save_checkpoint(
     spec: NetSpec,
     masks: Mapping[str, torch.Tensor] | None = None,
     card: Mapping[str, Any] | None = None,
+    last: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write the net's tensors to `path`, then the card beside it as `<stem>.json`, each atomically.
 
-    The net must be the plain architecture of `spec` (parametrizations removed); a mask is bool
-    and has the name and shape of its parameter. Anything else is a `ValueError`. Non-finite
+    The net must be the plain architecture of `spec` (parametrizations removed), and so must the
+    tensors of its `last` epoch, if they are given; a mask is bool and has the name and shape of its
+    parameter. Anything else is a `ValueError`. Non-finite
     weights are saved as they are: see `is_finite`. The card gets the net's description and the
     file's SHA-256 added.
     """
-    path, state, masks = Path(path), net.state_dict(), masks or {}
-    problem = _mismatch(state, build(spec).state_dict()) or _bad_mask(masks, state)
+    path, state, masks, last = Path(path), net.state_dict(), masks or {}, last or {}
+    plain = build(spec).state_dict()
+    problem = _mismatch(state, plain) or (_mismatch(last, plain) if last else "")
+    problem = problem or _bad_mask(masks, state)
     if problem:
         raise ValueError(f"cannot save {path.name}: {problem}")
     tensors = {f"net/{name}": tensor for name, tensor in state.items()}
     tensors |= {f"mask/{name}": mask for name, mask in masks.items()}
+    tensors |= {f"last/{name}": tensor for name, tensor in last.items()}
     save_tensors(path, _KIND, tensors, {"net": spec.to_dict()})
     added = {"net": spec.to_dict(), "sha256": sha256(path)}
     write_json(path.with_suffix(".json"), dict(card or {}) | added)
@@ -60,18 +70,20 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> Loaded:
     tensors, header = load_tensors(path, _KIND)
     spec = NetSpec.from_dict(header["net"])
     net = build(spec)
-    parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "mask": {}}
+    parts: dict[str, dict[str, torch.Tensor]] = {"net": {}, "mask": {}, "last": {}}
     for key, tensor in tensors.items():
         part, _, name = key.partition("/")
         parts.setdefault(part, {})[name] = tensor
-    unknown = ", ".join(sorted(set(parts) - {"net", "mask"}))
+    unknown = ", ".join(sorted(set(parts) - {"net", "mask", "last"}))
     problem = f"unexpected {unknown}" if unknown else _mismatch(parts["net"], net.state_dict())
+    problem = problem or (_mismatch(parts["last"], net.state_dict()) if parts["last"] else "")
     problem = problem or _bad_mask(parts["mask"], parts["net"])
     if problem:
         raise UserError(f"{path}: {problem}")
     net.load_state_dict(parts["net"])
     masks = {name: mask.to(device) for name, mask in parts["mask"].items()}
-    return Loaded(net.to(device).eval(), spec, masks)
+    last = {name: tensor.to(device) for name, tensor in parts["last"].items()}
+    return Loaded(net.to(device).eval(), spec, masks, last or None)
 
 
 def is_finite(net: nn.Module) -> bool:

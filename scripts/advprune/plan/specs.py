@@ -193,6 +193,18 @@ class HofmnSpec:
 
 
 @dataclass(frozen=True)
+class PgdSpec:
+    """PGD from a random start on all test images, on a model's best and last epoch."""
+
+    arch: str
+    seed: int
+    eps: float
+    step: float
+    steps: int
+    batch: int
+
+
+@dataclass(frozen=True)
 class ReliabilitySpec:
     """The first `images` attacked again, with the settings that the verdicts were made with."""
 

@@ -14,6 +14,8 @@ from advprune.plan.protocol import Protocol
 CORRUPTIONS = ("noise", "blur", "weather", "digital")
 # images of the sample on which the indicators of attack failure are counted, steps of their attacks
 RELIABILITY = {"images": 100, "steps": 100}
+# the check of both epochs: PGD-20 with steps of a quarter of the radius
+PGD_STEPS, PGD_STEP = 20, 0.25
 
 
 class Verdicts:
@@ -68,6 +70,12 @@ class Verdicts:
         chosen = self.evaluation["hofmn"]
         sizes = (chosen["shard"], chosen["steps"], chosen["batch"])
         return specs.HofmnSpec(model.arch, *sizes, shard=shard, **self._searches)
+
+    def pgd(self, model: Model) -> specs.PgdSpec:
+        """What PGD leaves of a model's best and of its last epoch."""
+        eps, batch = self.eps(model.dataset), self.evaluation["autoattack"]["batch"]
+        steps = (PGD_STEP * eps, PGD_STEPS)
+        return specs.PgdSpec(model.arch, model.seed, eps, *steps, batch)
 
     def reliability(self, model: Model) -> specs.ReliabilitySpec:
         """The search for failed attacks, with the settings that the verdicts were made with."""

@@ -139,6 +139,10 @@ class DropGrow(KeepMasked):
         """Updates that fit: none after the last step, where what grows would never be trained."""
         return min(self.updates, loop.steps - 1)
 
+    def settled(self, loop: Loop) -> bool:
+        """After the last update."""
+        return self.done >= self.updates_in(loop)
+
     def apply_masks(self, loop: Loop) -> None:
         """Keep removed connections at zero; here their momentum as well."""
         super().after_step(loop)

@@ -162,6 +162,10 @@ class CutOnce(KeepMasked):
         self.masks = Masks({n: m for n, m in masks.items() if n.rpartition(".")[0] not in units})
         mk.apply(self.net, self.masks)
 
+    def settled(self, loop: Loop) -> bool:
+        """After the cut."""
+        return bool(self.units)
+
     def finish(self) -> Masks:
         """Cut if that has not happened yet, leave the effective weights, and return the masks."""
         if not self.units:

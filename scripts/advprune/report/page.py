@@ -69,6 +69,7 @@ def render(
         keep_trailing_newline=True,
     )
     environment.filters |= {"percent": percent, "quantity": quantity, "ms": milliseconds}
+    environment.filters["known"] = pd.notna
     table = leaderboard(evaluations).to_dict("records")
     level = level_with_best(evaluations)
     rows = [_row(row, methods.get(row["method"], {}), level, costs or {}) for row in table]
@@ -132,7 +133,7 @@ def _row(
         "removed": f"{100 * row['sparsity']:g} %",
         "cost": costs.get(tuple(row[key] for key in IDENTITY), NO_COSTS),
     }
-    texts = ("method", "dataset", "arch", "structure", "status", "reason", "warnings")
+    texts = ("method", "dataset", "arch", "structure", "status", "reason", "warnings", "marks")
     search = [*(row[key] for key in texts), *(str(v) for k, v in shown.items() if k != "cost")]
     return row | shown | {"search": " ".join(search).lower()}
 

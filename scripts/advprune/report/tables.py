@@ -32,7 +32,13 @@ from advprune.report.records import (
     spread_mark,
 )
 
+# how a model was trained: `evaluation.evaluate.training`
+TRAINING = [
+    *("epochs", "best_epoch", "final_epochs"),
+    *("pgd20_best", "pgd20_last", "clean_last", "marks"),
+]
 COUNTS = ["params", "nonzero", "macs", "effective_macs", "images", "seed", "hofmn_recovered"]
+COUNTS += TRAINING[:3]
 TEXTS = [
     "method",
     "dataset",
@@ -44,7 +50,9 @@ TEXTS = [
     "norm",
     "warnings",
     "reliability",
+    "marks",
 ]
+SIGNS = ["warnings", "reliability", "marks"]
 COLUMNS = [
     *IDENTITY,
     *("params", "nonzero", "sparsity_achieved", "macs"),
@@ -56,12 +64,14 @@ COLUMNS = [
     "reliability",
     *SHARES,
     *("hofmn_recovered", "distance_before", "distance_after"),
+    *TRAINING,
 ]
 
 
 def leaderboard(evaluations: Sequence[Record]) -> pd.DataFrame:
     """One row per model with `COLUMNS`, in an order that depends on the content alone."""
-    frame = pd.DataFrame(records(nonempty(evaluations))).reindex(columns=COLUMNS)
+    rows = [row | _training(row) for row in records(nonempty(evaluations))]
+    frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
     for column in COLUMNS:
         if column in TEXTS:
             frame[column] = frame[column].fillna("").astype(str)
@@ -75,6 +85,12 @@ def leaderboard(evaluations: Sequence[Record]) -> pd.DataFrame:
     # rows without a number come last, so that a failed model never tops its group
     frame = frame.sort_values(by, ascending=[key != "worst_accuracy" for key in by])
     return frame.drop(columns="order").reset_index(drop=True)
+
+
+def _training(row: Record) -> Record:
+    """What is known of a model's training; nothing of one that was trained elsewhere."""
+    found = row.get("training") or {}
+    return {key: found.get(key) for key in TRAINING} | {"marks": "; ".join(found.get("marks", []))}
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
@@ -114,16 +130,17 @@ def _latex(group: Group, rows: Sequence[Record], names: Mapping[str, str]) -> st
         f"with eps = {rows[0]['eps_text']} on {rows[0]['images']} test images. One seed: 95 % "
         "Wilson interval in brackets; several: mean ± standard deviation over seeds, ↕ where they "
         f"differ by more than {100 * LARGEST_SPREAD:g} points in the worst case. Flagged seeds "
-        "enter only where a method has no other."
+        "enter only where a method has no other. Epochs: all of the training, search included. "
+        "PGD-20: on the best epoch, which is attacked, and on the last."
     )
     return "\n".join(
         [
             r"\begin{table}[t]",
             rf"\centering\small\caption{{{_tex(caption)}}}",
             rf"\label{{tab:{dataset}-{arch}-{structure}-{sparsity:g}}}",
-            r"\begin{tabular}{lrrrrr}",
+            r"\begin{tabular}{lrrrrrrr}",
             r"\toprule",
-            " & ".join(["Method", "Seeds", *ACCURACIES.values()]) + r" \\",
+            " & ".join(["Method", "Seeds", *ACCURACIES.values(), "PGD-20", "Epochs"]) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -142,7 +159,15 @@ def _mean(rows: Sequence[Record]) -> float:
 
 def _latex_row(name: str, rows: Sequence[Record]) -> str:
     cells = [_latex_cell(rows, key) for key in ACCURACIES]
+    best, last, epochs = (_known(rows, k) for k in ("pgd20_best", "pgd20_last", "epochs"))
+    cells.append(" / ".join("--" if math.isnan(v) else percent(v) for v in (best, last)))
+    cells.append("--" if math.isnan(epochs) else f"{epochs:g}")
     return " & ".join([name, str(len(rows)), *cells]) + r" \\"
+
+
+def _known(rows: Sequence[Record], key: str) -> float:
+    """Mean over seeds; not a number where one is not known."""
+    return fmean(math.nan if pd.isna(row[key]) else row[key] for row in rows)
 
 
 def _latex_cell(rows: Sequence[Record], key: str) -> str:
@@ -194,7 +219,7 @@ def console(frame: pd.DataFrame) -> Table:
             table.add_row(title, style="bold")
         previous = group
         fine = row["status"] == "ok"
-        mark = "! " if not fine else "? " if row["warnings"] or row["reliability"] else "  "
+        mark = "! " if not fine else "? " if any(row[k] for k in SIGNS) else "  "
         cells = [_interval(row, key) for key in ACCURACIES]
         removed = percent(row["sparsity_achieved"])
         table.add_row(
@@ -219,9 +244,12 @@ def _notes(rows: Sequence[Record]) -> list[str]:
     reasons = [
         f"! {describe(r[k] for k in IDENTITY)}: {r['status']}: {r['reason']}" for r in flagged
     ]
-    signs = [(r, [*filter(None, [r["warnings"]]), *(t for _, t in marked(r))]) for r in rows]
+    signs = [
+        (r, [*filter(None, [r["warnings"], r["marks"]]), *(t for _, t in marked(r))]) for r in rows
+    ]
     unreliable = [f"? {describe(r[k] for k in IDENTITY)}: {'; '.join(t)}" for r, t in signs if t]
-    legend = ["? possibly unreliable: docs/reliability.md"] * bool(unreliable)
+    legend = ["? possibly unreliable, or its training marked: docs/reliability.md"]
+    legend *= bool(unreliable)
     return [*head, *threats, *reasons, *legend, *unreliable]
 
 

@@ -32,7 +32,8 @@ class Distilled:
     """Objective: `weight` · distillation from `teacher` + `labels` · cross-entropy.
 
     The teacher is copied and held still in evaluation mode; it always sees the clean images. The
-    net sees them too, or what `attack(net, x, y, generator)` makes of them.
+    net sees them too, or what `attack(net, x, y, generator)` makes of them; `single_step` says
+    what `objective.single_step` asks.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Distilled:
         weight: float = 1.0,
         labels: float = 0.0,
         attack: Attack | None = None,
+        single_step: bool = False,
     ) -> None:
         self.teacher = copy.deepcopy(teacher).eval().requires_grad_(False)
         self.temperature, self.weight, self.labels = temperature, weight, labels
-        self.attack = attack
+        self.attack, self.single_step = attack, single_step
 
     def loss(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Weighted sum of both terms, batch means."""

@@ -23,8 +23,9 @@ from advprune.data.batches import Augment, batches
 from advprune.data.dataset import Split
 from advprune.models.frozen import frozen
 from advprune.plan.specs import Recipe, Threat
+from advprune.training.epochs import Choice, End
 from advprune.training.inner import pgd
-from advprune.training.objective import Objective
+from advprune.training.objective import Objective, single_step
 from advprune.training.recipes import multiplier, optimizer
 
 log = logging.getLogger("advprune")
@@ -83,6 +84,10 @@ class Hook:
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
         """Run at the end of an epoch; may add figures to its record."""
 
+    def settled(self, loop: Loop) -> bool:
+        """Say whether the masks are final, so that the net of this epoch may be the one taken."""
+        return True
+
     def state_dict(self) -> dict[str, Any]:
         """State to save with the epoch's checkpoint."""
         return {name: getattr(self, name) for name in self.state}
@@ -136,7 +141,8 @@ class Trainer:
     """Runs training phases on one dataset under one threat.
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
-    job depends on) is the same. `marks` are lines for the card about what did not go as it should.
+    job depends on) is the same. `marks` are lines for the card about what did not go as it should,
+    `ends` says of every phase which of its epochs was taken.
     """
 
     train: Split
@@ -147,6 +153,7 @@ class Trainer:
     state_dir: Path
     fingerprint: str = ""
     marks: list[str] = field(default_factory=list)
+    ends: dict[str, End] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -170,16 +177,21 @@ class Trainer:
         phase: str,
         hooks: Sequence[Hook] = (),
         parameters: Iterable[nn.Parameter] | None = None,
+        keep: str = "last",
     ) -> list[dict[str, float]]:
         """Train `net` in place for one phase and return one record of figures per epoch.
 
-        Without `parameters` all are trained that require a gradient.
+        Without `parameters` all are trained that require a gradient. With `keep` "best" the net
+        that comes back is that of the epoch most robust on validation images among those whose
+        masks are final for all hooks, with "last" (or if there is none) that of the last. Training
+        with a single-step attack ends, and goes back to its best epoch, when it has collapsed.
         """
         if parameters is None:
             parameters = [p for p in net.parameters() if p.requires_grad]
         steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
         loop = Loop(net, optimizer(recipe, parameters), recipe.epochs, steps)
-        history = self._resume(loop, hooks, phase)
+        choice = Choice(keep, single_step(objective), 1 / len(self.val.labels.unique()))
+        history = self._resume(loop, hooks, phase, choice)
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:
                 loop.rng = self.rng(phase, loop.epoch)
@@ -187,9 +199,18 @@ class Trainer:
                 for hook in hooks:
                     hook.after_epoch(loop, record)
                 loop.epoch += 1
-                history.append(self._monitor(loop, record, phase))
-                self._save(loop, hooks, phase, history)
+                record = self._monitor(loop, record, phase)
+                history.append(record)
+                if all(hook.settled(loop) for hook in hooks):
+                    choice.offer(net, record)
+                loop.stop |= choice.collapsed(record)
+                self._save(loop, hooks, phase, history, choice)
         net.eval()
+        if history:
+            self.ends[phase] = choice.finish(net, history)
+        for text in choice.marks(history):
+            log.warning("%s: %s", phase, text)
+            self.marks.append(text)
         return history
 
     def _epoch(
@@ -235,7 +256,9 @@ class Trainer:
     def _files(self) -> Resume:
         return Resume(self.state_dir, self.fingerprint)
 
-    def _save(self, loop: Loop, hooks: Sequence[Hook], phase: str, history: list) -> None:
+    def _save(
+        self, loop: Loop, hooks: Sequence[Hook], phase: str, history: list, choice: Choice
+    ) -> None:
         state = {
             "epoch": loop.epoch,
             "step": loop.step,
@@ -244,10 +267,13 @@ class Trainer:
             "net": loop.net.state_dict(),
             "optimizer": loop.optimizer.state_dict(),
             "hooks": [hook.state_dict() for hook in hooks],
+            "best": choice.best,
         }
         self._files.save(phase, state)
 
-    def _resume(self, loop: Loop, hooks: Sequence[Hook], phase: str) -> list[dict[str, float]]:
+    def _resume(
+        self, loop: Loop, hooks: Sequence[Hook], phase: str, choice: Choice
+    ) -> list[dict[str, float]]:
         """Take up the phase's last finished epoch, if there is one of this very job."""
         state = self._files.load(phase, self.device)
         if state is None:
@@ -257,5 +283,6 @@ class Trainer:
         for hook, saved in zip(hooks, state["hooks"], strict=True):
             hook.load_state_dict(saved)
         loop.epoch, loop.step, loop.stop = state["epoch"], state["step"], state["stop"]
+        choice.best = state["best"]
         log.info("%s: resumed after epoch %d of %d", phase, loop.epoch, loop.epochs)
         return state["history"]

@@ -24,6 +24,14 @@ class Objective(Protocol):
         ...
 
 
+def single_step(objective: Objective) -> bool:
+    """Say whether the inner attack is one step of the whole radius: such training can collapse.
+
+    An objective says so by an attribute `single_step`; one without it has more steps or no attack.
+    """
+    return bool(getattr(objective, "single_step", False))
+
+
 def make(spec: Mapping[str, Any], threat: Threat) -> Objective:
     """Objective from its configuration `{name: …, <parameter>: …}`."""
     parameters = dict(spec)

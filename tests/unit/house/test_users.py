@@ -29,6 +29,7 @@ FOLDERS = {
     "hofmn_tune": ATTACK,
     "hofmn": ATTACK,
     "reliability": ATTACK | {"evaluation"},
+    "pgd": TORCH | {"compact", "evaluation", "training"},
     "other_attacks": ATTACK,
     "corruptions": TORCH | {"compact", "evaluation"},
     "costs": TORCH | {"compact", "evaluation"},

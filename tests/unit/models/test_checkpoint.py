@@ -169,3 +169,17 @@ def test_only_the_plain_net_of_the_description_is_saved(net, masks, tmp_path):
     with pytest.raises(ValueError, match=r"missing 1 tensor.*fc\.weight"):
         save_checkpoint(path, net, SPEC)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_last_epoch_travels_with_the_net_where_there_is_one(net, tmp_path):
+    path = tmp_path / "net.safetensors"
+    last = {name: tensor + 1 for name, tensor in net.state_dict().items()}
+    save_checkpoint(path, net, SPEC, last=last)
+    loaded = load_checkpoint(path)
+    assert all(torch.equal(loaded.net.state_dict()[n], t) for n, t in net.state_dict().items())
+    assert all(torch.equal(loaded.last[name], tensor) for name, tensor in last.items())
+    save_checkpoint(path, net, SPEC)
+    assert load_checkpoint(path).last is None
+    last.pop("fc.bias")
+    with pytest.raises(ValueError, match=r"fc\.bias"):
+        save_checkpoint(path, net, SPEC, last=last)

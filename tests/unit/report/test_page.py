@@ -11,7 +11,16 @@ from advprune.base.errors import UserError
 from advprune.evaluation.reliability import SHARES
 from advprune.report import curves, page
 from advprune.report.marks import MARKS
-from helpers.report_samples import METHODS, SEVERAL, cost, dense, evaluation, failed, method_entry
+from helpers.report_samples import (
+    METHODS,
+    SEVERAL,
+    cost,
+    dense,
+    evaluation,
+    failed,
+    method_entry,
+    trained,
+)
 
 
 class Reader(HTMLParser):
@@ -115,14 +124,14 @@ def test_only_web_addresses_become_links():
 
 def test_the_level_mark_belongs_to_methods_that_the_paired_test_cannot_tell_apart():
     """The intervals of all three overlap; on the same images one is below."""
-    robust = {"best": range(100), "near": range(2, 100), "below": range(12, 100)}
+    robust = {"top": range(100), "near": range(2, 100), "below": range(12, 100)}
     rows = [
         evaluation(m, worst=len(kept) / 200, robust_images=pack(np.isin(np.arange(200), kept)))
         for m, kept in robust.items()
     ]
     text = " ".join(Reader(page.render([dense(), *rows], {}, [], "")).text.split())
     models = text[text.index("Click a heading") : text.index("Security evaluation curves")]
-    for method, marked in (("best", True), ("near", True), ("below", False), ("dense", False)):
+    for method, marked in (("top", True), ("near", True), ("below", False), ("dense", False)):
         row = re.search(
             rf" {method} .*?{'unstructured' if method != 'dense' else 'none'}.*?MACs",
             f"{models} MACs",
@@ -152,6 +161,19 @@ def test_page_marks_unreliable_models_and_links_each_mark_to_its_explanation():
     places = {a["id"] for _, a in reader.tags if "id" in a}
     assert targets <= places and "mark-disagreement" in targets
     assert {f"mark-{key}" for key in MARKS} <= places
+
+
+def test_page_shows_both_epochs_and_the_marks_of_the_training():
+    mark = "single-step training collapsed in epoch 12"
+    rows = [evaluation(seed=0, training=trained(marks=[mark])), evaluation(seed=1)]
+    rows.append(evaluation(seed=2, training=trained(best_epoch=None, final_epochs=None)))
+    reader = Reader(page.render(rows, {}, [], ""))
+    text = " ".join(reader.text.split())
+    assert text.count(f"△ {mark}") == 1
+    assert "50.0 / 40.0 epoch 12 of 20, 60 in all" in text and "50.0 / 40.0 60 in all" in text
+    assert "– / – – HO-FMN" in text  # of one trained elsewhere nothing is known
+    assert "#mark-training" in {a["href"] for tag, a in reader.tags if tag == "a"}
+    assert "mark-training" in {a["id"] for _, a in reader.tags if "id" in a}
 
 
 def test_page_shows_costs_where_there_are_any(html):

@@ -14,7 +14,16 @@ from advprune.base.errors import UserError
 from advprune.base.record import to_json
 from advprune.plan.specs import PageSpec
 from advprune.report import costs, records, tables
-from helpers.report_samples import SEVERAL, cost, dense, evaluation, failed, method_entry, saved
+from helpers.report_samples import (
+    SEVERAL,
+    cost,
+    dense,
+    evaluation,
+    failed,
+    method_entry,
+    saved,
+    trained,
+)
 
 SCRIPTS = Path(tables.__file__).parents[2]
 FIRST_COLUMNS = """
@@ -144,8 +153,30 @@ def test_latex_gives_mean_and_deviation_over_seeds(tmp_path):
     text = latex(tmp_path, SEVERAL, {"hydra": "HYDRA_2"})
     # worst case 35 and 25: mean 30, sample standard deviation 10/sqrt(2)
     assert r"HYDRA\_2 & 2 & 90.0 {\scriptsize $\pm$ 0.0}" in text
-    assert r"30.0 {\scriptsize $\pm$ 7.1} \\" in text
-    assert r"31.0 {\scriptsize [26.0, 38.0]} \\" in text
+    assert r"30.0 {\scriptsize $\pm$ 7.1} & -- / -- & -- \\" in text
+    assert r"31.0 {\scriptsize [26.0, 38.0]} & -- / -- & -- \\" in text
+
+
+def test_how_models_were_trained_is_shown_everywhere(tmp_path):
+    """Two seeds of 60 and 61 epochs; nothing is known of the third model."""
+    rows = [
+        evaluation(seed=0, training=trained()),
+        evaluation(seed=1, training=trained(epochs=61, pgd20_last=0.3, marks=["it fell", "again"])),
+        evaluation("awt"),
+    ]
+    frame = tables.leaderboard(rows)
+    hydra = frame[frame.method == "hydra"].set_index("seed")
+    assert list(frame.columns[-len(tables.TRAINING) :]) == tables.TRAINING
+    assert list(hydra.epochs) == [60, 61] and list(hydra.best_epoch) == [12, 12]
+    assert list(hydra.pgd20_best) == [0.5, 0.5] and list(hydra.pgd20_last) == [0.4, 0.3]
+    assert list(hydra.clean_last) == [0.8, 0.8] and list(hydra.marks) == ["", "it fell; again"]
+    other = frame[frame.method == "awt"].iloc[0]
+    assert other[tables.TRAINING[:-1]].isna().all() and other.marks == "" and other.status == "ok"
+    tables.write_csv(frame, tmp_path / "t.csv")
+    assert ",61,12,20,0.5,0.3,0.8,it fell; again\n" in (tmp_path / "t.csv").read_text()
+    text = latex(tmp_path, rows)
+    assert r"& 50.0 / 35.0 & 60.5 \\" in text and r"& -- / -- & -- \\" in text
+    assert re.search(r"\? hydra, .*seed 1: it fell; again", printed(rows, width=200))
 
 
 def test_latex_marks_seeds_that_differ_by_more_than_ten_points(tmp_path):
@@ -160,8 +191,8 @@ def test_latex_is_well_formed_and_explains_flags(tmp_path):
     assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
     assert text.count("{") == text.count("}")
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {5}
-    assert r"radmm$^\dagger$ & 1 & -- & -- & -- & -- \\" in text
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {7}
+    assert r"radmm$^\dagger$ & 1 & -- & -- & -- & -- & -- / -- & -- \\" in text
     assert r"radmm, seed 0, collapsed: loss is $<$NaN$>$ \& gone" in text
 
 

@@ -1,6 +1,7 @@
 """Single-step adversarial training."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ class Fgsm:
     radius from a uniform point, clipped back (FastAT, Wong et al. 2020).
     """
 
+    single_step: ClassVar[bool] = True
     threat: Threat
     random_start: bool = False
 

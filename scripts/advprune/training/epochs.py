@@ -1,0 +1,110 @@
+"""Which epoch of a phase is taken: the last, or the most robust one on validation images.
+
+Robust overfitting (Rice et al. 2020) makes a long adversarial training lose robustness after its
+best epoch, and single-step training can lose all of it within one (Wong et al. 2020): decision 3.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+log = logging.getLogger("advprune")
+Records = Sequence[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a phase ended: the epochs that were run, and the one (from 1) whose net was taken.
+
+    `val_pgd` and `val_pgd_last` are the PGD accuracies on validation images of that epoch and of
+    the last, in [0, 1]. `last` holds the last epoch's net as plain tensors where another one was
+    taken by `keep` "best".
+    """
+
+    epochs: int
+    taken: int
+    val_pgd: float
+    val_pgd_last: float
+    keep: str
+    last: dict[str, Tensor] | None = None
+
+
+@torch.no_grad()
+def plain_state(net: nn.Module) -> dict[str, Tensor]:
+    """Copies of a net's tensors as those of the plain architecture.
+
+    A parameter that is computed from something else while it trains has its value, under its own
+    name.
+    """
+    state = {n: t.clone() for n, t in net.state_dict().items() if "parametrizations." not in n}
+    for name, module in net.named_modules():
+        if parametrize.is_parametrized(module):
+            for kind, _ in module.get_submodule("parametrizations").named_children():
+                state[f"{name}.{kind}" if name else kind] = getattr(module, kind).clone()
+    return state
+
+
+def fell(now: float, best: float, chance: float) -> bool:
+    """Say whether less than half is left of a PGD accuracy of at least twice chance."""
+    return now < best / 2 and best >= 2 * chance
+
+
+def collapse(history: Records, chance: float) -> str | None:
+    """The mark of the first epoch whose PGD accuracy fell below half of the best before it."""
+    best = 0.0
+    for record in history:
+        now = record["val_pgd"]
+        if fell(now, best, chance):
+            return (
+                f"single-step training collapsed in epoch {record['epoch']:g}: "
+                f"PGD on validation {best:.2f} → {now:.2f}"
+            )
+        best = max(best, now)
+    return None
+
+
+class Choice:
+    """Chooses the epoch of one phase, and remembers the best net so far: the first of equals.
+
+    `keep` is "best" or "last". A `fragile` training, one with a single-step attack, goes back to
+    its best epoch when it has collapsed, whatever is kept. `chance` is the accuracy of guessing.
+    """
+
+    def __init__(self, keep: str, fragile: bool, chance: float) -> None:
+        if keep not in ("best", "last"):
+            raise ValueError(f"unknown keep {keep!r}")
+        self.keep, self.fragile, self.chance = keep, fragile, chance
+        self.best: dict[str, Any] = {"epoch": 0, "val_pgd": -1.0, "net": {}}
+
+    def offer(self, net: nn.Module, record: dict[str, float]) -> None:
+        """Remember the epoch of this record if it is better than all that were offered before."""
+        if (self.keep == "best" or self.fragile) and record["val_pgd"] > self.best["val_pgd"]:
+            copied = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            self.best = {"epoch": record["epoch"], "val_pgd": record["val_pgd"], "net": copied}
+
+    def collapsed(self, record: dict[str, float]) -> bool:
+        """Say whether training has collapsed since an epoch that it can go back to."""
+        return self.fragile and fell(record["val_pgd"], self.best["val_pgd"], self.chance)
+
+    def finish(self, net: nn.Module, history: Records) -> End:
+        """Leave the chosen epoch in the net; at least one must have been run."""
+        last, taken = len(history), self.best["epoch"]
+        if not taken or not (self.keep == "best" or self.collapsed(history[-1])):
+            taken = last
+        pgd, pgd_last = (history[epoch - 1]["val_pgd"] for epoch in (taken, last))
+        if taken == last:
+            return End(last, taken, pgd, pgd_last, self.keep)
+        log.info("epoch %d of %d is taken", taken, last)
+        plain = plain_state(net) if self.keep == "best" else None
+        net.load_state_dict(self.best["net"])
+        return End(last, taken, pgd, pgd_last, self.keep, plain)
+
+    def marks(self, history: Records) -> list[str]:
+        """What the card shall say of the phase: that it collapsed."""
+        text = collapse(history, self.chance) if self.fragile else None
+        return [text] if text else []

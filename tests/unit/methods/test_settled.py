@@ -1,0 +1,72 @@
+"""Methods that prune while they train: only epochs whose masks are final can be the best."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from advprune.methods import base
+from advprune.models.registry import build
+from advprune.plan.methods import known_methods, load_method
+from advprune.pruning import masks as mk
+from advprune.training.loop import Trainer
+from helpers.methods import task_for
+from helpers.small import SMALL
+
+EPOCHS = 6
+DURING = [key for key in known_methods() if load_method(key)["stage"] == "during"]
+NEVER = {"bcsp"}  # its masks move until the end
+
+
+class Falling(Trainer):
+    """A trainer whose nets are the less robust the longer they train: the first that may wins."""
+
+    def _monitor(self, loop, record, phase):
+        return super()._monitor(loop, record, phase) | {"val_pgd": 1 / loop.epoch}
+
+
+def falling_task(key, folder):
+    task = task_for(key, folder)
+    params = task.params | ({"updates": 4} if "updates" in task.params else {})
+    recipes = {p: dataclasses.replace(r, epochs=EPOCHS) for p, r in task.recipes.items()}
+    fields = {f.name: getattr(task.trainer, f.name) for f in dataclasses.fields(Trainer)}
+    return dataclasses.replace(task, params=params, recipes=recipes, trainer=Falling(**fields))
+
+
+@pytest.mark.parametrize("key", DURING)
+def test_the_best_and_the_last_net_have_the_masks_that_are_returned(key, tmp_path):
+    net, task = build(SMALL, torch.Generator().manual_seed(1)), falling_task(key, tmp_path)
+    masks = base.load(key).prune(net, task)
+    end = task.trainer.ends["train"]
+    assert end.epochs == EPOCHS
+    assert (end.taken == EPOCHS) == (key in NEVER)
+    assert mk.violations(net, masks) == []
+    if end.last is not None:
+        assert any(not torch.equal(end.last[n], t) for n, t in net.state_dict().items())
+        last = build(SMALL, torch.Generator())
+        last.load_state_dict(end.last)
+        assert mk.violations(last, masks) == []
+
+
+def test_a_search_keeps_its_last_epoch_and_a_training_its_best(net, tmp_path):
+    task = falling_task("hydra", tmp_path)
+    method = base.load("hydra")
+    masks = method.prune(net, task)
+    mk.apply(net, masks)
+    method.finetune(net, masks, task)
+    ends = task.trainer.ends
+    assert {name: (end.keep, end.taken) for name, end in ends.items()} == {
+        "prune": ("last", EPOCHS),
+        "finetune": ("best", 1),
+    }
+    assert mk.violations(net, masks) == []
+
+
+@pytest.mark.parametrize("key", ["pwoa", "deadwooding"])
+def test_methods_with_a_training_of_their_own_keep_its_best_too(net, key, tmp_path):
+    task = falling_task(key, tmp_path)
+    masks = mk.weight_masks(net, mk.rank(mk.magnitudes(net, "unstructured"), 0.8), "unstructured")
+    mk.apply(net, masks)
+    base.load(key).finetune(net, masks, task)
+    assert task.trainer.ends["finetune"].keep == "best"
+    assert task.trainer.ends["finetune"].taken == 1
