@@ -24,7 +24,7 @@ from advprune.data.dataset import Split
 from advprune.models.frozen import frozen
 from advprune.plan.specs import Recipe, Threat
 from advprune.training.inner import pgd
-from advprune.training.objective import Objective
+from advprune.training.objective import Objective, begin
 from advprune.training.recipes import multiplier, optimizer
 
 log = logging.getLogger("advprune")
@@ -35,6 +35,7 @@ class Loop:
     """What a hook can see of a running phase.
 
     `step` counts finished optimiser steps. A hook that sets `stop` ends the phase with its epoch.
+    `companion` is the objective's own net, if it has one.
     """
 
     net: nn.Module
@@ -45,6 +46,7 @@ class Loop:
     step: int = 0
     stop: bool = False
     rng: torch.Generator = field(default_factory=torch.Generator)
+    companion: nn.Module = field(default_factory=nn.Module)
 
     @property
     def time(self) -> float:
@@ -173,12 +175,15 @@ class Trainer:
     ) -> list[dict[str, float]]:
         """Train `net` in place for one phase and return one record of figures per epoch.
 
-        Without `parameters` all are trained that require a gradient.
+        Without `parameters` all are trained that require a gradient; the companion's always are.
         """
         if parameters is None:
             parameters = [p for p in net.parameters() if p.requires_grad]
         steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
         loop = Loop(net, optimizer(recipe, parameters), recipe.epochs, steps)
+        loop.companion = begin(objective, net, self.rng(phase, "companion"))
+        if own := list(loop.companion.parameters()):
+            loop.optimizer.add_param_group({"params": own})
         history = self._resume(loop, hooks, phase)
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:
@@ -242,6 +247,7 @@ class Trainer:
             "stop": loop.stop,
             "history": history,
             "net": loop.net.state_dict(),
+            "companion": loop.companion.state_dict(),
             "optimizer": loop.optimizer.state_dict(),
             "hooks": [hook.state_dict() for hook in hooks],
         }
@@ -253,6 +259,7 @@ class Trainer:
         if state is None:
             return []
         loop.net.load_state_dict(state["net"])
+        loop.companion.load_state_dict(state["companion"])
         loop.optimizer.load_state_dict(state["optimizer"])
         for hook, saved in zip(hooks, state["hooks"], strict=True):
             hook.load_state_dict(saved)
