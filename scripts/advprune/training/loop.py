@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from advprune.base.progress import bar
 from advprune.base.resume import Resume
 from advprune.base.seeds import generator
-from advprune.data.batches import Augment, batches
+from advprune.data.batches import Augment, Extra, batches
 from advprune.data.dataset import Split
 from advprune.models.frozen import frozen
 from advprune.plan.specs import Recipe, Threat
@@ -139,6 +139,7 @@ class Trainer:
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
     job depends on) is the same. `marks` are lines for the card about what did not go as it should.
+    `extra` images are mixed into the loop's batches.
     """
 
     train: Split
@@ -149,6 +150,7 @@ class Trainer:
     state_dir: Path
     fingerprint: str = ""
     marks: list[str] = field(default_factory=list)
+    extra: Extra | None = None
 
     @property
     def device(self) -> torch.device:
@@ -204,7 +206,9 @@ class Trainer:
         loop.net.train()
         total = torch.zeros((), device=self.device)
         per_epoch = self.steps_per_epoch(recipe)
-        images = batches(self.train, recipe.batch, generator=loop.rng, augment=self.augment)
+        images = batches(
+            self.train, recipe.batch, generator=loop.rng, augment=self.augment, extra=self.extra
+        )
         for _, (x, y) in zip(range(per_epoch), images, strict=False):
             for group in loop.optimizer.param_groups:
                 group["lr"] = recipe.lr * multiplier(recipe, loop.time)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from advprune.data.batches import Extra
 from advprune.methods import base, rfp
 from advprune.models.registry import init_weights
 from advprune.pruning import masks as mk
@@ -58,6 +59,13 @@ def test_both_trainings_are_natural_and_see_the_robust_dataset_only(net, tmp_pat
         assert torch.equal(trainer.train.images, robust.images)
         assert torch.equal(trainer.train.labels, task.trainer.train.labels[:30])
     assert not torch.equal(robust.images, task.trainer.train.images[:30])
+
+
+def test_extra_images_are_no_part_of_the_robust_dataset(net, tmp_path, fits):
+    task = task_with(tmp_path)
+    extra = Extra(task.trainer.val, 0.5)
+    prune(net, dataclasses.replace(task, trainer=dataclasses.replace(task.trainer, extra=extra)))
+    assert [trainer.extra for _, trainer, *_ in fits] == [None, None]
 
 
 def test_the_net_starts_fresh_and_is_repaired_from_where_it_was_cut(net, tmp_path, fits):
