@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
 from advprune.base.errors import UserError
 from advprune.base.record import to_json
-from advprune.plan import code, external, machine
+from advprune.plan import code, external, extra, machine
 from advprune.plan.config import load_config
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
@@ -36,6 +36,7 @@ try:
     for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
     external.check_files(PROTOCOL.external)
+    extra.check_files(CONFIG)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -209,6 +210,11 @@ def pretrained(wildcards):
     """Input function: the net that a method starts from; none if it starts from a fresh one."""
     name = PROTOCOL.pretrain_name(wildcards.dataset, wildcards.arch, wildcards.method)
     return PATHS.pretrained.format(recipe=name, **wildcards) if name else []
+
+
+def extra_images(wildcards):
+    """Input function: the file of extra images to train with, where the dataset has one."""
+    return extra.path(CONFIG, wildcards.dataset) or []
 
 
 def teacher(wildcards):

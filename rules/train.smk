@@ -35,6 +35,7 @@ rule pretrain:
     input:
         PATHS.net_check,
         data=PATHS.data("train"),
+        extra=extra_images,
     output:
         PATHS.pretrained.replace(".safetensors", ".json"),
         out=PATHS.pretrained,
@@ -59,6 +60,7 @@ rule prune:
         PATHS.net_check,
         data=PATHS.data("train"),
         pretrained=pretrained,
+        extra=extra_images,
     output:
         PATHS.of_model("pruned.json"),
         out=PATHS.of_model("pruned.safetensors"),
@@ -83,6 +85,7 @@ rule finetune:
         data=PATHS.data("train"),
         pruned=PATHS.of_model("pruned.safetensors"),
         teacher=teacher,
+        extra=extra_images,
     output:
         PATHS.of_model("checkpoint.json"),
         PATHS.of_model("last.json"),

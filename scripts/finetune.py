@@ -16,7 +16,8 @@ def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "data", "pruned", "out", "last")
     parser.add_argument("--teacher", type=Path, help="dense net to learn from")
-    job = jobs.start(parser, __file__, FinetuneSpec, inputs=("data", "pruned", "teacher"))
+    parser.add_argument("--extra", type=Path, help="more images to train with")
+    job = jobs.start(parser, __file__, FinetuneSpec, inputs=("data", "pruned", "teacher", "extra"))
     args, spec = job.args, job.spec
     loaded = job.checkpoint(args.pruned, job.data)
     teacher = job.checkpoint(args.teacher, job.data).net if spec.teacher else None

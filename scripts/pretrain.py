@@ -1,5 +1,7 @@
 """Train a dense robust net: the start of every method that prunes after training."""
 
+from pathlib import Path
+
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
@@ -13,7 +15,8 @@ from advprune.training.objective import make
 def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "data", "out")
-    job = jobs.start(parser, __file__, PretrainSpec, inputs=("data",))
+    parser.add_argument("--extra", type=Path, help="more images to train with")
+    job = jobs.start(parser, __file__, PretrainSpec, inputs=("data", "extra"))
     args, spec = job.args, job.spec
     net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())
     net = build(net_spec, generator(spec.seed, "init")).to(job.device)

@@ -18,7 +18,8 @@ def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "data", "out")
     parser.add_argument("--pretrained", type=Path, help="checkpoint to start from")
-    job = jobs.start(parser, __file__, PruneSpec, inputs=("data", "pretrained"))
+    parser.add_argument("--extra", type=Path, help="more images to train with")
+    job = jobs.start(parser, __file__, PruneSpec, inputs=("data", "pretrained", "extra"))
     args, spec = job.args, job.spec
     if args.pretrained:
         loaded = job.checkpoint(args.pretrained, job.data)

@@ -70,7 +70,8 @@ class HighestGradient(Method):
         images = trainer.train if params["images"] is None else trainer.train.take(params["images"])
         rng = trainer.rng("robust dataset")
         robust = robust_dataset(net, images, params["steps"], params["step"], rng)
-        return dataclasses.replace(trainer, train=robust)
+        # extra images are no part of it: they show the features that it leaves out
+        return dataclasses.replace(trainer, train=robust, extra=None)
 
 
 METHOD = HighestGradient()

@@ -12,7 +12,7 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.base.record import to_dict
 from advprune.data.specs import spec_of
-from advprune.plan import external, specs
+from advprune.plan import external, extra, specs
 from advprune.plan.config import fraction
 from advprune.plan.grid import Grid, Model, expand, method_keys
 from advprune.plan.methods import load_methods
@@ -53,6 +53,7 @@ class Protocol:
             threat=self._threat(dataset),
             objective=plan.objectives["pretrain"],
             recipe=plan.recipes["pretrain"],
+            extra=extra.ratio(self.config, dataset),
             **self._net(arch),
         )
 
@@ -120,6 +121,7 @@ class Protocol:
             "sparsity": float(model.sparsity),
             "seed": model.seed,
             "threat": self._threat(model.dataset),
+            "extra": extra.ratio(self.config, model.dataset),
             "objectives": {p: plan.objectives[p] for p in phases},
             "recipes": {p: plan.recipes[p] for p in phases},
         }

@@ -95,7 +95,10 @@ class CheckNetSpec:
 
 @dataclass(frozen=True)
 class PretrainSpec:
-    """A dense net, trained adversarially. An objective is its name and its parameters."""
+    """A dense net, trained adversarially. An objective is its name and its parameters.
+
+    `extra` is the share of extra images in every batch, in [0, 1).
+    """
 
     arch: str
     width: int
@@ -103,11 +106,15 @@ class PretrainSpec:
     threat: Threat
     objective: dict[str, Any]
     recipe: Recipe
+    extra: float = 0.0
 
 
 @dataclass(frozen=True)
 class PruneSpec:
-    """A method's search; objectives and recipes by phase, `params` the method's own."""
+    """A method's search; objectives and recipes by phase, `params` the method's own.
+
+    `extra` is the share of extra images in every batch of training, in [0, 1).
+    """
 
     method: str
     arch: str
@@ -120,6 +127,7 @@ class PruneSpec:
     recipes: dict[str, Recipe]
     params: dict[str, Any]
     teacher: bool = False
+    extra: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ def _checkpoint(net: Path, train: Path) -> str:
         return "is not the file that its card describes"
     for role, sum_ in sorted(card["parents"].items()):
         found = _candidates(role, net, train)
-        # the source of a converted net may lie anywhere; the planning looks after it
-        if role != "source" and sum_ not in map(hashed, found):
+        # a converted net's source and extra images may lie anywhere; the planning looks after them
+        if role not in ("source", "extra") and sum_ not in map(hashed, found):
             return f"was made from another {role} than the one that is here"
     return ""
 

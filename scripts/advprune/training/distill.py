@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from advprune.models.blocks import Residual
-from advprune.training.objective import Objective
+from advprune.training.objective import Objective, begin
 
 Attack = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 
@@ -120,6 +120,10 @@ class Bottleneck:
 
     def __init__(self, base: Objective, inputs: float, labels: float, sigma: float) -> None:
         self.base, self.inputs, self.labels, self.sigma = base, inputs, labels, sigma
+
+    def begin(self, net: nn.Module, rng: torch.Generator) -> nn.Module:
+        """Return the companion of `base`."""
+        return begin(self.base, net, rng)
 
     def loss(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Loss of `base` with the regulariser on the hidden layers of its last forward pass."""

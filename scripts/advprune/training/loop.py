@@ -19,13 +19,13 @@ from torch.nn import functional as F
 from advprune.base.progress import bar
 from advprune.base.resume import Resume
 from advprune.base.seeds import generator
-from advprune.data.batches import Augment, batches
+from advprune.data.batches import Augment, Extra, batches
 from advprune.data.dataset import Split
 from advprune.models.frozen import frozen
 from advprune.plan.specs import Recipe, Threat
 from advprune.training.epochs import Choice, End
 from advprune.training.inner import pgd
-from advprune.training.objective import Objective, single_step
+from advprune.training.objective import Objective, begin, single_step
 from advprune.training.recipes import multiplier, optimizer
 
 log = logging.getLogger("advprune")
@@ -36,6 +36,7 @@ class Loop:
     """What a hook can see of a running phase.
 
     `step` counts finished optimiser steps. A hook that sets `stop` ends the phase with its epoch.
+    `companion` is the objective's own net, if it has one.
     """
 
     net: nn.Module
@@ -46,6 +47,7 @@ class Loop:
     step: int = 0
     stop: bool = False
     rng: torch.Generator = field(default_factory=torch.Generator)
+    companion: nn.Module = field(default_factory=nn.Module)
 
     @property
     def time(self) -> float:
@@ -142,7 +144,8 @@ class Trainer:
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
     job depends on) is the same. `marks` are lines for the card about what did not go as it should,
-    `ends` says of every phase which of its epochs was taken.
+    `ends` says of every phase which of its epochs was taken. `extra` images are mixed into the
+    loop's batches.
     """
 
     train: Split
@@ -154,6 +157,7 @@ class Trainer:
     fingerprint: str = ""
     marks: list[str] = field(default_factory=list)
     ends: dict[str, End] = field(default_factory=dict)
+    extra: Extra | None = None
 
     @property
     def device(self) -> torch.device:
@@ -181,8 +185,8 @@ class Trainer:
     ) -> list[dict[str, float]]:
         """Train `net` in place for one phase and return one record of figures per epoch.
 
-        Without `parameters` all are trained that require a gradient. With `keep` "best" the net
-        that comes back is that of the epoch most robust on validation images among those whose
+        Without `parameters` all are trained that require a gradient; the companion's
+        always are. With `keep` "best" the net that comes back is that of the epoch most robust on validation images among those whose
         masks are final for all hooks, with "last" (or if there is none) that of the last. Training
         with a single-step attack ends, and goes back to its best epoch, when it has collapsed.
         """
@@ -190,6 +194,9 @@ class Trainer:
             parameters = [p for p in net.parameters() if p.requires_grad]
         steps = max(1, recipe.epochs * self.steps_per_epoch(recipe))
         loop = Loop(net, optimizer(recipe, parameters), recipe.epochs, steps)
+        loop.companion = begin(objective, net, self.rng(phase, "companion"))
+        if own := list(loop.companion.parameters()):
+            loop.optimizer.add_param_group({"params": own})
         choice = Choice(keep, single_step(objective), 1 / len(self.val.labels.unique()))
         history = self._resume(loop, hooks, phase, choice)
         with bar(phase, total=steps, initial=loop.step) as progress:
@@ -220,7 +227,9 @@ class Trainer:
         loop.net.train()
         total = torch.zeros((), device=self.device)
         per_epoch = self.steps_per_epoch(recipe)
-        images = batches(self.train, recipe.batch, generator=loop.rng, augment=self.augment)
+        images = batches(
+            self.train, recipe.batch, generator=loop.rng, augment=self.augment, extra=self.extra
+        )
         for _, (x, y) in zip(range(per_epoch), images, strict=False):
             for group in loop.optimizer.param_groups:
                 group["lr"] = recipe.lr * multiplier(recipe, loop.time)
@@ -265,6 +274,7 @@ class Trainer:
             "stop": loop.stop,
             "history": history,
             "net": loop.net.state_dict(),
+            "companion": loop.companion.state_dict(),
             "optimizer": loop.optimizer.state_dict(),
             "hooks": [hook.state_dict() for hook in hooks],
             "best": choice.best,
@@ -279,6 +289,7 @@ class Trainer:
         if state is None:
             return []
         loop.net.load_state_dict(state["net"])
+        loop.companion.load_state_dict(state["companion"])
         loop.optimizer.load_state_dict(state["optimizer"])
         for hook, saved in zip(hooks, state["hooks"], strict=True):
             hook.load_state_dict(saved)

@@ -1,7 +1,7 @@
 """What is minimised: the interface of training objectives, and how one is made from its name.
 
 An objective is called with the net in training mode and returns a scalar loss. Each is one file in
-`training/objectives/`.
+`training/objectives/`; docs/objectives.md lists them.
 """
 
 import importlib
@@ -17,7 +17,10 @@ from advprune.plan.specs import Threat
 
 
 class Objective(Protocol):
-    """A loss with its inner attack."""
+    """A loss with its inner attack.
+
+    One that needs a net of its own has a method `begin`, see the function of that name.
+    """
 
     def loss(self, net: nn.Module, x: Tensor, y: Tensor, generator: torch.Generator) -> Tensor:
         """Scalar loss of a batch, `x` [B,C,H,W] in [0,1], `y` [B]; differentiable in the net."""
@@ -30,6 +33,18 @@ def single_step(objective: Objective) -> bool:
     An objective says so by an attribute `single_step`; one without it has more steps or no attack.
     """
     return bool(getattr(objective, "single_step", False))
+
+
+def begin(objective: Objective, net: nn.Module, rng: torch.Generator) -> nn.Module:
+    """Return the companion of a phase: a net that the objective needs, to be trained along.
+
+    The training loop calls this once at the start of every phase, gives the companion's parameters
+    to the phase's optimiser and saves its state with the net's. An objective makes one in its own
+    `begin(net, rng)`; one without that method has an empty companion.
+    """
+    own = getattr(objective, "begin", None)
+    companion: nn.Module = nn.Module() if own is None else own(net, rng)
+    return companion
 
 
 def make(spec: Mapping[str, Any], threat: Threat) -> Objective:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from advprune.data.batches import Augment, batches, to_float
+from advprune.data.batches import Augment, Extra, batches, to_float
 from advprune.data.dataset import Split
 
 
@@ -103,6 +103,69 @@ def test_misuse_is_refused_at_the_call():
         batches(split, 0)
     with pytest.raises(ValueError, match="generator"):
         batches(split, 2, augment=Augment(1, False))
+    with pytest.raises(ValueError, match="generator"):
+        batches(split, 2, extra=Extra(split, 0.5))
+
+
+def relabelled(n: int) -> Split:
+    """Other images, with labels from 1000 on."""
+    split = numbered(n + 1000)
+    return Split(split.images[1000:], split.labels[1000:])
+
+
+@pytest.mark.parametrize("drop", [False, True])
+@pytest.mark.parametrize(
+    ("ratio", "extra_of_8", "extra_of_3"), [(0.5, 4, 2), (0.25, 2, 1), (0.7, 6, 2)]
+)
+def test_extra_images_have_their_share_of_every_batch_and_batches_keep_their_sizes(
+    ratio, extra_of_8, extra_of_3, drop
+):
+    split, extra = numbered(35), relabelled(100)
+    mixed = list(batches(split, 8, generator=seeded(), drop_last=drop, extra=Extra(extra, ratio)))
+    plain = batches(split, 8, generator=seeded(), drop_last=drop)
+    assert [len(y) for _, y in mixed] == [len(y) for _, y in plain]
+    taken = [int((y >= 1000).sum()) for _, y in mixed]
+    assert taken == [extra_of_8] * 4 + [extra_of_3] * (not drop)
+    labels = torch.cat([y for _, y in mixed])
+    assert len(labels.unique()) == len(labels)  # neither kind comes twice in a pass
+    every = {**dict(enumerate(split.images)), **dict(enumerate(extra.images, 1000))}
+    for x, y in mixed:  # images stay with their labels
+        assert x.equal(to_float(torch.stack([every[int(label)] for label in y])))
+
+
+def test_few_extra_images_come_again_only_when_all_have_come():
+    """48 places for 10 of them: each comes four or five times."""
+    extra = Extra(relabelled(10), 0.5)
+    seen = torch.cat([y for _, y in batches(numbered(96), 8, generator=seeded(), extra=extra)])
+    counts = (seen[:, None] == extra.split.labels).sum(0)
+    assert counts.sum() == 48 and set(counts.tolist()) == {4, 5}
+
+
+def test_mixed_batches_follow_the_generator_and_are_augmented_alike():
+    augment, extra = Augment(pad=2, flip=True), Extra(relabelled(50), 0.5)
+
+    def run(seed):
+        found = batches(numbered(20), 8, generator=seeded(seed), augment=augment, extra=extra)
+        return [torch.cat(parts) for parts in zip(*found, strict=True)]
+
+    (x, y), (again, labels), (_, other) = (run(seed) for seed in (1, 1, 2))
+    assert x.equal(again) and y.equal(labels) and not y.equal(other)
+    originals = {int(n): i for n, i in zip(extra.split.labels, extra.split.images, strict=True)}
+    moved = [not i.equal(to_float(originals[int(n)])) for i, n in zip(x, y, strict=True) if n > 999]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_extra_images_of_another_memory_layout_give_the_same_batches():
+    """As they lie in an .npz file, channels last."""
+    extra = relabelled(30)
+    last = extra.images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    for (x, y), (u, v) in zip(
+        batches(numbered(20), 8, generator=seeded(), extra=Extra(extra, 0.5)),
+        batches(numbered(20), 8, generator=seeded(), extra=Extra(Split(last, extra.labels), 0.5)),
+        strict=True,
+    ):
+        assert x.equal(u) and y.equal(v)
+        assert x.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from advprune.data.batches import Extra
 from advprune.methods import base, rfp
 from advprune.models.registry import init_weights
 from advprune.pruning import masks as mk
@@ -80,6 +81,13 @@ def test_without_the_robust_dataset_the_pretrained_net_is_cut_and_repaired_on_th
     largest = rfp.reactions(net, task)["layer2.0.conv1"].argmax()
     assert not masks["layer2.0.conv1.weight"][largest].any()
     assert mk.violations(pruned, masks) == []
+
+
+def test_extra_images_are_no_part_of_the_robust_dataset(net, tmp_path, fits):
+    task = task_with(tmp_path)
+    extra = Extra(task.trainer.val, 0.5)
+    prune(net, dataclasses.replace(task, trainer=dataclasses.replace(task.trainer, extra=extra)))
+    assert [trainer.extra for _, trainer, *_ in fits] == [None, None]
 
 
 def test_the_net_starts_fresh_and_is_repaired_from_where_it_was_cut(net, tmp_path, fits):

@@ -213,5 +213,5 @@ def test_an_unknown_objective_is_refused_in_the_plan(monkeypatch):
     method = load_method("hydra")
     method["objectives"]["prune"] = {"name": "trade"}
     monkeypatch.setattr("advprune.plan.methods.load_method", lambda key: method)
-    with pytest.raises(UserError, match=r"unknown objective 'trade' .known: fgsm, mart,"):
+    with pytest.raises(UserError, match=r"unknown objective 'trade' .known: fgsm, lbgat, mart,"):
         Protocol(load_config(DEMO))

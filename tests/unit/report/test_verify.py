@@ -40,7 +40,9 @@ def tree(tmp_path):
     data.parent.mkdir(parents=True)
     data.write_text("training images")
     test.write_text("test images")
-    dense = net(root / ARCH / "pretrained/trades-0/seed0.safetensors", 1, data=data)
+    extra = tmp_path / "more.npz"
+    extra.write_text("extra images, which may lie anywhere")
+    dense = net(root / ARCH / "pretrained/trades-0/seed0.safetensors", 1, data=data, extra=extra)
     pruned = net(root / MODEL / "pruned.safetensors", 2, data=data, pretrained=dense)
     net(root / MODEL / "checkpoint.safetensors", 3, data=data, pruned=pruned)
     for name in COUNTED[:2]:
