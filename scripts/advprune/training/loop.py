@@ -185,10 +185,11 @@ class Trainer:
     ) -> list[dict[str, float]]:
         """Train `net` in place for one phase and return one record of figures per epoch.
 
-        Without `parameters` all are trained that require a gradient; the companion's
-        always are. With `keep` "best" the net that comes back is that of the epoch most robust on validation images among those whose
-        masks are final for all hooks, with "last" (or if there is none) that of the last. Training
-        with a single-step attack ends, and goes back to its best epoch, when it has collapsed.
+        Without `parameters` all are trained that require a gradient; the companion's always are.
+        With `keep` "best" the net that comes back is that of the epoch most robust on validation
+        images among those whose masks are final for all hooks, with "last" (or if there is none)
+        that of the last. Training with a single-step attack ends, and goes back to its best epoch,
+        when it has collapsed.
         """
         if parameters is None:
             parameters = [p for p in net.parameters() if p.requires_grad]
