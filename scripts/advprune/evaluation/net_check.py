@@ -127,12 +127,13 @@ def _check_idle(net: nn.Module, x: torch.Tensor) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Normalize):
             module.mean.zero_()
-    positive((1 + x) / 2).sum().backward()
-    for name, layer in mk.prunable(positive, "unstructured").items():
-        idle = int((layer.weight.grad == 0).sum())
+    weights = {n: layer.weight for n, layer in mk.prunable(positive, "unstructured").items()}
+    found = torch.autograd.grad(positive((1 + x) / 2).sum(), list(weights.values()))
+    for name, gradient in zip(weights, found, strict=True):
+        idle = int((gradient == 0).sum())
         if idle:
             raise UserError(
-                f"{idle} of {layer.weight.numel()} weights of {name} never act on images of "
+                f"{idle} of {gradient.numel()} weights of {name} never act on images of "
                 f"{x.shape[-1]} pixels"
             )
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+
+from advprune.models.plain import plain_state
 
 log = logging.getLogger("advprune")
 Records = Sequence[dict[str, float]]
@@ -32,21 +32,6 @@ class End:
     val_pgd_last: float
     keep: str
     last: dict[str, Tensor] | None = None
-
-
-@torch.no_grad()
-def plain_state(net: nn.Module) -> dict[str, Tensor]:
-    """Copies of a net's tensors as those of the plain architecture.
-
-    A parameter that is computed from something else while it trains has its value, under its own
-    name.
-    """
-    state = {n: t.clone() for n, t in net.state_dict().items() if "parametrizations." not in n}
-    for name, module in net.named_modules():
-        if parametrize.is_parametrized(module):
-            for kind, _ in module.get_submodule("parametrizations").named_children():
-                state[f"{name}.{kind}" if name else kind] = getattr(module, kind).clone()
-    return state
 
 
 def fell(now: float, best: float, chance: float) -> bool:

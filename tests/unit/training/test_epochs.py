@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from advprune.models.plain import plain_state
 from advprune.plan.specs import Recipe
 from advprune.pruning.parametrization import attach, remove
 from advprune.pruning.reparam import Product
-from advprune.training.epochs import End, collapse, plain_state
+from advprune.training.epochs import End, collapse
 from advprune.training.loop import Hook
 from advprune.training.objective import make, single_step
 from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
+from advprune.models.plain import fresh
 from advprune.plan.specs import Recipe, Threat
 from advprune.pruning import masks as mk
 from advprune.pruning.parametrization import attach, remove
@@ -15,7 +16,7 @@ from advprune.pruning.reparam import Product
 from advprune.training.distill import Bottleneck
 from advprune.training.loop import accuracy, robust_accuracy
 from advprune.training.objective import begin, make
-from advprune.training.objectives.lbgat import Lbgat, fresh
+from advprune.training.objectives.lbgat import Lbgat
 from advprune.training.objectives.trades import Trades
 from helpers.small import blobs
 from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer

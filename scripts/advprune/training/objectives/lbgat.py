@@ -1,6 +1,5 @@
 """LBGAT."""
 
-import copy
 from dataclasses import dataclass
 
 import torch
@@ -8,36 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 
-from advprune.models.registry import init_weights
+from advprune.models.plain import fresh
 from advprune.plan.specs import Threat
 from advprune.training.objectives.trades import Trades
-
-
-def fresh(net: nn.Module, rng: torch.Generator) -> nn.Module:
-    """Return a plain dense net of the same architecture, drawn anew, all of it to be trained.
-
-    Nothing that a method has done to `net` stays on it: parts that make weights out of parameters,
-    zeros, frozen parameters, layers in evaluation mode. `net` is not changed.
-    """
-    plain = copy.deepcopy(net)
-    for module in list(plain.modules()):
-        if parametrize.is_parametrized(module):
-            _strip(module)
-    init_weights(plain, rng)
-    return plain.train().requires_grad_(True)
-
-
-def _strip(module: nn.Module) -> None:
-    """Take a copied module's parametrizations off.
-
-    PyTorch's own function would take them off the original too: both are of the same class, of
-    which it removes the computed weight.
-    """
-    lists = dict(module.get_submodule("parametrizations").named_children())
-    module.__class__ = parametrize.type_before_parametrizations(module)
-    del module.parametrizations
-    for name, entry in lists.items():
-        module.register_parameter(name, nn.Parameter(entry.get_parameter("original").detach()))
 
 
 @dataclass(eq=False)
