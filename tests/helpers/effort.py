@@ -34,6 +34,13 @@ class Read(Mapping):
         return len(self.objectives)
 
 
+class Figures(dict):
+    """Record of an epoch in which nothing was measured: every figure is a half."""
+
+    def __missing__(self, figure):
+        return 0.5
+
+
 def count(protocol, model, folder, monkeypatch):
     """Epochs of a model's fits by the recipe's phase, and the phases whose objectives were read.
 
@@ -41,9 +48,9 @@ def count(protocol, model, folder, monkeypatch):
     """
     epochs, read, running = Counter(), set(), []
 
-    def fit(self, net, objective, recipe, phase, hooks=(), parameters=None):
+    def fit(self, net, objective, recipe, phase, *others, **options):
         epochs[running[-1]] += recipe.epochs
-        return [{"loss": 1.0, "epoch": i, "val_pgd": 0.5} for i in range(recipe.epochs)]
+        return [Figures() for _ in range(recipe.epochs)]
 
     monkeypatch.setattr(Trainer, "fit", fit)
     plan = protocol.plan(model)
