@@ -7,7 +7,7 @@
 rule autoattack:
     """AutoAttack on one shard: which images it breaks, and by which attack."""
     input:
-        data=PATHS.data("test"),
+        data=images("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
     output:
         out=PATHS.of_model("autoattack-{shard}.csv"),
@@ -31,7 +31,7 @@ rule autoattack:
 rule hofmn_tune:
     """Tune FMN's hyper-parameters for one net on validation images."""
     input:
-        data=PATHS.data("train"),
+        data=images("train"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
     output:
         out=PATHS.of_model("hofmn.json"),
@@ -54,7 +54,7 @@ rule hofmn_tune:
 rule hofmn:
     """Tuned FMN on one shard: the distance of every image to its nearest adversarial."""
     input:
-        data=PATHS.data("test"),
+        data=images("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
     output:

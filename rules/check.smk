@@ -31,7 +31,7 @@ rule pgd:
 rule reliability:
     """Signs that the attacks on a model have failed, and what HO-FMN missed attacked again."""
     input:
-        data=PATHS.data("test"),
+        data=images("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
         tuned=PATHS.of_model("hofmn.json"),
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
@@ -56,7 +56,7 @@ rule reliability:
 rule other_attacks:
     """What attacks of other libraries find on a sample; only where the configuration asks for it."""
     input:
-        data=PATHS.data("test"),
+        data=images("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
         distances=shards("hofmn-{shard}.csv", "hofmn"),
@@ -78,8 +78,8 @@ rule other_attacks:
 rule corruptions:
     """Accuracy on corrupted test images; only where the configuration asks for it."""
     input:
-        data=PATHS.data("test"),
-        corrupted=[PATHS.corrupted(family) for family in CORRUPTIONS],
+        data=images("test"),
+        corrupted=corrupted,
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
     output:
         out=PATHS.of_model("corruptions.json"),

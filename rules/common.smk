@@ -206,6 +206,18 @@ def pretraining(wildcards):
     return PROTOCOL.pretrain_of(w.dataset, w.arch, w.recipe, int(w.seed))
 
 
+def images(part):
+    """Input function: a dataset's images; variants of a dataset share them."""
+    pattern = PATHS.data(part)
+    return lambda w: pattern.format(dataset=PROTOCOL.data_source(w.dataset))
+
+
+def corrupted(wildcards):
+    """Input function: its corrupted test images, of every family."""
+    source = PROTOCOL.data_source(wildcards.dataset)
+    return [PATHS.corrupted(family).format(dataset=source) for family in CORRUPTIONS]
+
+
 def pretrained(wildcards):
     """Input function: the net that a method starts from; none if it starts from a fresh one."""
     name = PROTOCOL.pretrain_name(wildcards.dataset, wildcards.arch, wildcards.method)
@@ -219,7 +231,7 @@ def extra_images(wildcards):
 
 def teacher(wildcards):
     """Input function: the dense net that finetuning learns from, where the method asks for it."""
-    return pretrained(wildcards) if PROTOCOL.methods[wildcards.method].teacher else []
+    return pretrained(wildcards) if PROTOCOL.plan(wildcards).teacher else []
 
 
 def shards(pattern, attack):
@@ -263,7 +275,10 @@ def gathered(kind):
 
 PRUNED = VERDICTS.pruned_here()
 ALL_THIN_ICE = sorted({PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED})
-METHOD_FILES = [near(method_file(key)) for key in sorted(PROTOCOL.methods)]
+METHOD_FILES = [
+    near(method_file(key))
+    for key in sorted({variant.key for variant in PROTOCOL.methods.values()})
+]
 TABLES = ["costs.csv"]
 if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]

@@ -25,7 +25,7 @@ rule check_net:
         environment("train")
     params:
         **job("check_net", lambda w: PROTOCOL.net(w.dataset, w.arch))
-        | {"code": lambda w: code.net(w.arch)},
+        | {"code": lambda w: code.net(PROTOCOL.arch(w.arch))},
     shell:
         run_spec("check_net")
 
@@ -34,7 +34,7 @@ rule pretrain:
     """Train a dense net adversarially."""
     input:
         PATHS.net_check,
-        data=PATHS.data("train"),
+        data=images("train"),
         extra=extra_images,
     output:
         PATHS.pretrained.replace(".safetensors", ".json"),
@@ -58,7 +58,7 @@ rule prune:
     """Find a method's masks."""
     input:
         PATHS.net_check,
-        data=PATHS.data("train"),
+        data=images("train"),
         pretrained=pretrained,
         extra=extra_images,
     output:
@@ -82,7 +82,7 @@ rule prune:
 rule finetune:
     """Train what pruning left, masks fixed: the best epoch, and beside it the last."""
     input:
-        data=PATHS.data("train"),
+        data=images("train"),
         pruned=PATHS.of_model("pruned.safetensors"),
         teacher=teacher,
         extra=extra_images,

@@ -123,7 +123,7 @@ def every_method_config() -> dict:
 
 def tiny_config() -> dict:
     """All kinds of method on a few digits; a radius at which little survives keeps it quick."""
-    phase = {"epochs": 2, "batch": 16, "lr": 0.05, "schedule": "constant"}
+    phase = {"batch": 16, "lr": 0.05, "schedule": "constant"}
     return {
         "preset": "tiny",
         "seeds": [0],
@@ -137,7 +137,11 @@ def tiny_config() -> dict:
             }
         },
         "archs": {"resnet18": {"width": 4}},
-        "budget": {p: phase for p in ("pretrain", "prune", "finetune", "train")},
+        "budget": {  # two epochs each for pretraining and a search
+            "epochs": 6,
+            "shares": {"pretrain": 0.34, "prune": 0.34},
+            "recipes": {p: phase for p in ("pretrain", "prune", "finetune", "train")},
+        },
         "evaluation": {
             "autoattack": {"version": "standard", "shard": 6, "batch": 6},
             "hofmn": {

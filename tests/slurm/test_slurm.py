@@ -14,7 +14,7 @@ def long_training(folder, pause=1):
     """Copy whose pretraining outlasts a minute, SLURM's shortest limit, but mostly sleeps."""
     config = tiny_config() | {"device": "auto"}
     config["grid"][0]["methods"] = ["hydra"]
-    config["budget"]["pretrain"] = config["budget"]["pretrain"] | {"epochs": EPOCHS}
+    config["budget"] |= {"epochs": 2 * EPOCHS, "shares": {"pretrain": 0.5, "prune": 0.01}}
     checkout = Checkout(folder, config)
     end = "                self._save(loop, hooks, phase, history, choice)\n"
     wait = f"                __import__('time').sleep({pause})\n"

@@ -34,6 +34,11 @@ def tiny(**changes):
         ("preset: tiny\n", "'seeds' is a required property"),
         (tiny().replace("eps: 1/2", "eps: 0.031"), "eps: 0.031 is not of type 'string'"),
         (tiny().replace("- 0.8", "- .nan"), "nan is not a finite number"),
+        (
+            tiny(budget={"epochs": 6, "shares": {"pretrain": 0.9}}),
+            "no share of the epochs for prune",
+        ),
+        (tiny().replace("- dense", "- dense: {as: hydra}"), "'hydra' is a name of its own"),
         (tiny(grid=[]), "neither grid nor external names a model"),
         (tiny(seeds="all"), "seeds: 'all' is not of type 'array'"),
         (tiny(data_root=7), "data_root: 7 is not of type"),

@@ -115,6 +115,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("envs/train.yaml", set()),
         ("config/methods/awt.yaml", set()),
         ("config/config.yaml", set()),
+        ("config/all.yaml", set()),
         ("workflow/profiles/default/config.yaml", set()),
     ],
 )
@@ -170,6 +171,9 @@ def test_a_new_dataset_and_a_new_net_plan_nothing(checkout):
 
 
 def put(config, place, value):
+    """Set an entry; recipes of the phases are one table in `tiny_config`, and are told apart."""
+    recipes = config["budget"]["recipes"]
+    config["budget"]["recipes"] = {phase: dict(recipe) for phase, recipe in recipes.items()}
     *way, last = place.split(".")
     for key in way:
         config = config[int(key) if key.isdigit() else key]
@@ -184,6 +188,8 @@ def put(config, place, value):
         ("data_root", "elsewhere", set()),
         ("datasets.digits.eps", "1/3", TRAINED),
         ("datasets.digits.training_attack.steps", 2, TRAINED),
+        ("budget.epochs", 7, PRUNED),  # two of pretraining and of a search as before
+        ("budget.recipes.pretrain.lr", 0.06, TRAINED),
         ("datasets.digits.limits.train", 65, TRAINED | {"dataset"}),
         ("datasets.digits.limits.test", 11, TESTED | {"dataset"}),
         ("archs.resnet18.width", 6, TRAINED | {"check_net"}),
@@ -233,9 +239,44 @@ def test_another_net_or_dataset_plans_its_own_models_and_the_pages(checkout, kin
     assert {"pretrain", "prune", "autoattack", "check_net"} <= rules(planned)
 
 
-def test_epochs_of_a_phase_concern_those_who_train_in_it(checkout):
+def test_a_new_variant_plans_only_its_own_jobs(checkout):
     config = tiny_config()
-    config["budget"]["train"] = config["budget"]["train"] | {"epochs": 3}
+    variant = {"as": "lwm-trades", "structures": ["filters"], "objective": {"name": "trades"}}
+    config["grid"][0]["methods"].append({"lwm": variant})
+    checkout.configure(config)
+    planned = checkout.planned()
+    assert own({p for p in planned if p[0] != "pretrain"}, 4) == {"lwm-trades"}
+    assert rules(planned) == PRUNED | {"pretrain", "autoattack", "hofmn_tune"} | PAGES
+
+
+def test_a_dataset_at_another_radius_plans_no_images(checkout):
+    config = tiny_config()
+    config["datasets"]["digits-e4"] = config["datasets"]["digits"] | {
+        "dataset": "digits",
+        "eps": "1/4",
+    }
+    config["grid"][0]["datasets"].append("digits-e4")
+    checkout.configure(config)
+    planned = checkout.planned()
+    assert own(planned, 2) == {"digits-e4"}
+    assert rules(planned) == TRAINED | {"check_net"} | PAGES
+
+
+def test_a_changed_share_plans_those_who_search_before_they_train(checkout):
+    config = tiny_config()
+    config["budget"]["shares"]["prune"] = 0.5
+    checkout.configure(config)
+    planned = checkout.planned()
+    assert own(planned, 4) == {"hydra", "radmm", "li20"}
+    assert {name.split("/")[4] for rule, name in planned if rule == "prune"} == {
+        *("hydra", "radmm", "li20")
+    }
+
+
+def test_a_recipe_of_a_phase_concerns_those_who_train_in_it(checkout):
+    config = tiny_config()
+    train = config["budget"]["recipes"]["train"] | {"lr": 0.06}
+    config["budget"]["recipes"] = config["budget"]["recipes"] | {"train": train}
     checkout.configure(config)
     planned = checkout.planned()
     assert own(planned, 4) == {"li20", "flyingbird"}

@@ -21,7 +21,7 @@ TRAINING = "results/tiny/digits/resnet18/pretrained"
 def checkout(folder):
     config = tiny_config()
     config["grid"][0]["methods"] = ["lwm"]
-    config["budget"]["pretrain"] = config["budget"]["pretrain"] | {"epochs": 30}
+    config["budget"] |= {"epochs": 32, "shares": {"pretrain": 0.94}}  # 30 and 2
     return Checkout(folder, config)
 
 

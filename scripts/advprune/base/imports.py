@@ -83,6 +83,15 @@ def modules_in(package: str) -> list[str]:
 
 
 @functools.cache
+def fields(module: str) -> frozenset[str]:
+    """Names of what the classes of a module (dotted, below the library) declare; without import."""
+    (path,) = (p for p in _files(f"{PACKAGE}.{module}") if p.stem == module.rpartition(".")[2])
+    bodies = [node.body for node in _tree(path).body if isinstance(node, ast.ClassDef)]
+    declared = [node.target for body in bodies for node in body if isinstance(node, ast.AnnAssign)]
+    return frozenset(target.id for target in declared if isinstance(target, ast.Name))
+
+
+@functools.cache
 def digest(path: Path) -> str:
     """SHA-256 of what a file does; of a file that is not Python, of its bytes."""
     if path.suffix != ".py":

@@ -3,12 +3,14 @@
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
+from advprune.base import imports
 from advprune.base.errors import UserError
 
 
@@ -24,10 +26,39 @@ def check_config(config: Mapping[str, Any]) -> None:
                 raise UserError(f"config: datasets.{name}.{where}: {text} of images in [0, 1]")
         if entry.get("limits", {}).get("train", 2) < 2:
             raise UserError(f"config: datasets.{name}.limits.train: a batch needs two images")
+    _check_figures(config)
     for i, block in enumerate(config["grid"]):
         for kind in ("unstructured", "structured"):
             for value in block.get(kind, []):
                 sparsity_text(value, f"config: grid.{i}.{kind}")
+
+
+def _check_figures(config: Mapping[str, Any]) -> None:
+    """Refuse names of datasets and nets of which a figure's file could not tell whose it is."""
+    places: dict[str, tuple[str, str]] = {}
+    for place in itertools.product(config["datasets"], config["archs"]):
+        other = places.setdefault("-".join(place), place)
+        if other != place:
+            raise UserError(f"config: files of {'/'.join(other)} and {'/'.join(place)} clash")
+
+
+def check_objective(objective: Mapping[str, Any], where: str) -> None:
+    """Refuse an objective that does not exist, or a parameter that it does not take."""
+    known = imports.modules_in("training.objectives")
+    if objective["name"] not in known:
+        raise UserError(
+            f"{where}: unknown objective '{objective['name']}' (known: {', '.join(known)})"
+        )
+    takes = imports.fields(f"training.objectives.{objective['name']}")
+    unknown = sorted(objective.keys() - {"name"} - takes)
+    if takes and unknown:
+        raise UserError(f"{where}: {objective['name']} has no {', '.join(unknown)}")
+
+
+def check_recipe(recipe: Mapping[str, Any], where: str) -> None:
+    """Refuse a rate that rises twice."""
+    if recipe.get("schedule") == "onecycle" and recipe.get("warmup"):
+        raise UserError(f"{where}: warmup and onecycle both raise the rate: take one of them")
 
 
 def sparsity_text(value: float, where: str) -> str:

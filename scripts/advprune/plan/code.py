@@ -3,7 +3,7 @@
 from typing import Any
 
 from advprune.base import imports
-from advprune.plan.specs import CorruptionsSpec, CostsSpec, DataSpec, OtherAttacksSpec
+from advprune.plan.specs import DataSpec
 
 
 def modules(spec: Any) -> tuple[str, ...]:
@@ -16,8 +16,6 @@ def modules(spec: Any) -> tuple[str, ...]:
         found.append(f"methods.{method}")
     if isinstance(spec, DataSpec):
         found.append(f"data.sets.{spec.name}")
-    if isinstance(spec, OtherAttacksSpec | CorruptionsSpec | CostsSpec):
-        found.append(f"models.nets.{spec.row.arch}")
     if arch := getattr(spec, "arch", None):
         found.append(f"models.nets.{arch}")
     objectives = [*getattr(spec, "objectives", {}).values(), getattr(spec, "objective", None)]

@@ -3,6 +3,7 @@
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
 
+import functools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,16 @@ from advprune.base.errors import UserError
 from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
 from advprune.models.names import known_nets
+from advprune.plan import variants
 from advprune.plan.checks import check_config
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS: dict[str, Any] = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
-RENAMED = {"doubts": "reliability", "opinions": "other_attacks"}  # entries of `evaluation`
+# what an earlier version had elsewhere
+RENAMED = {
+    "evaluation": {"doubts": "evaluation.reliability", "opinions": "evaluation.other_attacks"},
+    "budget": {p: f"budget.recipes.{p}" for p in ("pretrain", "prune", "finetune", "train")},
+}
 
 
 def fraction(text: str) -> float:
@@ -36,11 +42,16 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
+@functools.cache
+def _validator(schema: str) -> Any:
+    return jsonschema.Draft202012Validator(
+        read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml")
+    )
+
+
 def check(content: Any, schema: str, where: str) -> None:
     """Validate against a schema of the workflow; the first complaint becomes a UserError."""
-    rules = read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml")
-    errors = jsonschema.Draft202012Validator(rules).iter_errors(content)
-    error = jsonschema.exceptions.best_match(errors)
+    error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(content))
     if error is not None:
         place = ".".join(map(str, error.absolute_path)) or "top level"
         message = " ".join(error.message.split())
@@ -49,17 +60,11 @@ def check(content: Any, schema: str, where: str) -> None:
 
 def load_config(content: dict[str, Any]) -> dict[str, Any]:
     """Validate a run's configuration and fill in the defaults."""
-    _check_renamed(content.get("evaluation"))
+    _check_renamed(content)
     check(content, "config", "config")
     config = DEFAULTS | content
-    for name in config["datasets"]:
-        if name not in known_datasets():
-            known = ", ".join(known_datasets())
-            raise UserError(f"config: unknown dataset '{name}' (known: {known})")
-    for name in config["archs"]:
-        if name not in known_nets():
-            known = ", ".join(known_nets())
-            raise UserError(f"config: unknown architecture '{name}' (known: {known})")
+    _check_names(config, "dataset", "dataset", known_datasets())
+    _check_names(config, "arch", "architecture", known_nets())
     for i, block in enumerate(config["grid"]):
         for kind in ("datasets", "archs"):
             for name in block[kind]:
@@ -71,11 +76,22 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _check_renamed(evaluation: Any) -> None:
+def _check_renamed(content: Any) -> None:
     """Say the new name of an entry that an earlier version knew by another."""
-    for old, new in RENAMED.items():
-        if isinstance(evaluation, dict) and old in evaluation:
-            raise UserError(f"config: evaluation.{old} is now evaluation.{new}")
+    for kind, renamed in RENAMED.items():
+        for old, new in renamed.items():
+            if isinstance(content.get(kind), dict) and old in content[kind]:
+                raise UserError(f"config: {kind}.{old} is now {new}")
+
+
+def _check_names(config: dict[str, Any], kind: str, word: str, known: list[str]) -> None:
+    """Refuse datasets or nets that are not known, and variants with a name that is taken."""
+    for name in config[f"{kind}s"]:
+        own = variants.base(config, kind, name)
+        if own not in known:
+            raise UserError(f"config: unknown {word} '{own}' (known: {', '.join(known)})")
+        if own != name:
+            variants.check_name(name, known, f"config: {kind}s")
 
 
 def _spelled_out(block: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +114,7 @@ def _check_images(config: dict[str, Any]) -> None:
     """Refuse limits and tuning sizes that the dataset cannot give."""
     for name, entry in config["datasets"].items():
         for split, limit in entry.get("limits", {}).items():
-            available = getattr(spec_of(name), split)
+            available = getattr(spec_of(variants.base(config, "dataset", name)), split)
             if limit > available:
                 raise UserError(
                     f"config: datasets.{name}.limits.{split}: {limit} of {available} images"
@@ -114,5 +130,5 @@ def _check_images(config: dict[str, Any]) -> None:
 def split_size(config: dict[str, Any], dataset: str, split: str) -> int:
     """Images of a split under the run's limits."""
     limits: dict[str, int] = config["datasets"][dataset].get("limits", {})
-    whole: int = getattr(spec_of(dataset), split)
+    whole: int = getattr(spec_of(variants.base(config, "dataset", dataset)), split)
     return limits.get(split, whole)

@@ -12,8 +12,8 @@ from advprune.base.errors import UserError
 from advprune.data.specs import spec_of
 from advprune.plan.checks import sparsity_text
 from advprune.plan.grid import Model
+from advprune.plan.variants import PREFIX, base
 
-PREFIX = "external-"  # no method's key has a hyphen, so the two never clash
 DEFAULTS = {"structure": "none", "sparsity": 0, "seed": 0, "rename": {}}
 
 
@@ -32,7 +32,7 @@ def _check(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> N
     for kind in ("dataset", "arch"):
         if entry[kind] not in config[f"{kind}s"]:
             raise UserError(f"{where}: '{entry[kind]}' is not described under {kind}s")
-    channels = spec_of(entry["dataset"]).shape[0]
+    channels = spec_of(base(config, "dataset", entry["dataset"])).shape[0]
     for kind in ("mean", "std"):
         if len(entry[kind]) != channels:
             raise UserError(f"{where}.{kind}: {entry['dataset']} has {channels} channel(s)")

@@ -8,13 +8,17 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.base.structures import STRUCTURED
 from advprune.plan.checks import sparsity_text
-from advprune.plan.methods import MethodPlan
+from advprune.plan.methods import Methods
 from advprune.plan.paths import target_name
+from advprune.plan.variants import Entry, asked
 
 
 @dataclass(frozen=True)
 class Model:
-    """One row of the leaderboard. `sparsity` is the text of the config ('0.9')."""
+    """One row of the leaderboard. `sparsity` is the text of the config ('0.9').
+
+    `dataset`, `arch` and `method` are names of the config, which may be those of variants.
+    """
 
     dataset: str
     arch: str
@@ -60,13 +64,7 @@ class Grid:
         return [m for m in self.models if (m.dataset, m.arch) == (dataset, arch)]
 
 
-def method_keys(config: Mapping[str, Any]) -> list[str]:
-    """Methods that the grid names, in its order."""
-    entries = (entry for block in config["grid"] for entry in block["methods"])
-    return list(dict.fromkeys(e if isinstance(e, str) else next(iter(e)) for e in entries))
-
-
-def expand(config: Mapping[str, Any], methods: Mapping[str, MethodPlan]) -> list[Model]:
+def expand(config: Mapping[str, Any], methods: Methods) -> list[Model]:
     """Models that the blocks of the grid ask for, each once, in their order."""
     models: dict[Model, None] = {}
     for i, block in enumerate(config["grid"]):
@@ -80,20 +78,17 @@ def expand(config: Mapping[str, Any], methods: Mapping[str, MethodPlan]) -> list
 
 
 def _targets(
-    entry: str | dict[str, list[str]],
-    block: Mapping[str, Any],
-    methods: Mapping[str, MethodPlan],
-    where: str,
+    entry: Entry, block: Mapping[str, Any], methods: Methods, where: str
 ) -> list[tuple[str, str, str]]:
     """(method, structure, sparsity) triples that one entry of a grid block asks for."""
-    key, structures = (entry, None) if isinstance(entry, str) else next(iter(entry.items()))
-    has = methods[key].structures
+    name, structures = asked(entry)
+    has = methods.structures(name)
     for structure in structures or has:
         if structure not in has:
-            raise UserError(f"{where}: '{key}' has no {structure} (has: {', '.join(has)})")
-    targets = [(key, s, p) for s in structures or has for p in _sparsities(block, s)]
+            raise UserError(f"{where}: '{name}' has no {structure} (has: {', '.join(has)})")
+    targets = [(name, s, p) for s in structures or has for p in _sparsities(block, s)]
     if not targets:
-        raise UserError(f"{where}: no sparsities for '{key}' ({', '.join(structures or has)})")
+        raise UserError(f"{where}: no sparsities for '{name}' ({', '.join(structures or has)})")
     return targets
 
 

@@ -7,15 +7,16 @@ exactly the jobs whose specification changed. Pure Python without torch.
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from advprune.base.errors import UserError
 from advprune.base.record import to_dict
 from advprune.data.specs import spec_of
-from advprune.plan import external, extra, specs
+from advprune.plan import external, extra, specs, variants
 from advprune.plan.config import fraction
-from advprune.plan.grid import Grid, Model, expand, method_keys
-from advprune.plan.methods import load_methods
+from advprune.plan.grid import Grid, Model, expand
+from advprune.plan.methods import MethodPlan, Methods
 
 
 class Protocol:
@@ -23,23 +24,44 @@ class Protocol:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
-        self.methods = load_methods(method_keys(config), config)
+        self._methods = Methods(config)
+        self.methods = self._methods.variants
         self.external = external.entries(config)
-        self.models = expand(config, self.methods) + external.models(self.external)
+        trained = expand(config, self._methods)
+        self.models = trained + external.models(self.external)
         if not self.models:
             raise UserError("config: neither grid nor external names a model")
         self.grid = Grid(self.models, config["preset"])
+        self._pretrainings: dict[tuple[str, str, str], str | None] = {}
+        for model in trained:  # whatever is wrong with a plan is said before any job
+            self.plan(model)
 
     @property
     def full_size(self) -> bool:
         """Whether some net has the width of the papers."""
         return any(entry["width"] >= 64 for entry in self.config["archs"].values())
 
+    def plan(self, model: Model) -> MethodPlan:
+        """What a model's method does on its dataset and net."""
+        return self._plan(model.dataset, model.arch, model.method)
+
+    def dataset(self, name: str) -> str:
+        """Dataset behind a name of the configuration: another one only of a variant."""
+        return variants.base(self.config, "dataset", name)
+
+    def arch(self, name: str) -> str:
+        """Net behind a name of the configuration: another one only of a variant."""
+        return variants.base(self.config, "arch", name)
+
+    def data_source(self, dataset: str) -> str:
+        """Name of the dataset in whose folder the images are."""
+        return variants.data_source(self.config, dataset)
+
     def data(self, dataset: str, part: str) -> specs.DataSpec:
         """A part of a dataset ("train" with "val", or "test") and the limits of its splits."""
         limits = self.config["datasets"][dataset].get("limits", {})
         own = {split: n for split, n in limits.items() if (split == "test") == (part == "test")}
-        return specs.DataSpec(dataset, part, own)
+        return specs.DataSpec(self.dataset(dataset), part, own)
 
     def net(self, dataset: str, arch: str) -> specs.CheckNetSpec:
         """A net for a dataset's images."""
@@ -47,7 +69,7 @@ class Protocol:
 
     def pretrain(self, dataset: str, arch: str, method: str, seed: int) -> specs.PretrainSpec:
         """The pretraining that a method starts from."""
-        plan = self.methods[method]
+        plan = self._plan(dataset, arch, method)
         return specs.PretrainSpec(
             seed=seed,
             threat=self._threat(dataset),
@@ -59,11 +81,10 @@ class Protocol:
 
     def pretrain_name(self, dataset: str, arch: str, method: str) -> str | None:
         """Folder name of the pretraining, shared by all methods that ask for the same one."""
-        if "pretrain" not in self.methods[method].recipes:
-            return None
-        content = to_dict(self.pretrain(dataset, arch, method, 0))
-        text = json.dumps([content["objective"], content["recipe"]], sort_keys=True)
-        return f"{content['objective']['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        place = (dataset, arch, method)
+        if place not in self._pretrainings:
+            self._pretrainings[place] = self._pretrain_name(*place)
+        return self._pretrainings[place]
 
     def pretrain_of(self, dataset: str, arch: str, name: str, seed: int) -> specs.PretrainSpec:
         """The pretraining with the folder name `name`."""
@@ -74,12 +95,12 @@ class Protocol:
 
     def prune(self, model: Model) -> specs.PruneSpec:
         """A method's search for masks."""
-        plan = self.methods[model.method]
+        plan = self.plan(model)
         return specs.PruneSpec(**self._method(model, plan.search), params=plan.params)
 
     def finetune(self, model: Model) -> specs.FinetuneSpec:
         """The training of what is left; `final` is None where there is nothing to do."""
-        plan = self.methods[model.method]
+        plan = self.plan(model)
         fields = self._method(model, [plan.final] if plan.final else [])
         params = plan.params if plan.final else {}
         return specs.FinetuneSpec(**fields, params=params, final=plan.final)
@@ -93,17 +114,35 @@ class Protocol:
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""
-        entry = self.external.get(model.method)
-        elsewhere = {"name": entry["name"], "stage": "external"} if entry else {}
         place = (model.method, model.dataset, model.arch, model.structure)
-        return specs.Row(*place, float(model.sparsity), model.seed, **elsewhere)
+        found = specs.Row(*place, float(model.sparsity), model.seed)
+        if entry := self.external.get(model.method):
+            return replace(found, name=entry["name"], stage="external")
+        found = replace(found, objective=self.plan(model).objective)
+        variant = self.methods[model.method]
+        if variant.name == variant.key:
+            return found
+        return replace(found, name=variant.title, variant_of=variant.key)
+
+    def classes(self, dataset: str) -> int:
+        """Number of classes of a dataset."""
+        return spec_of(self.dataset(dataset)).classes
+
+    def _plan(self, dataset: str, arch: str, method: str) -> MethodPlan:
+        return self._methods.plan(method, self.dataset(dataset), self.arch(arch))
+
+    def _pretrain_name(self, dataset: str, arch: str, method: str) -> str | None:
+        if "pretrain" not in self._plan(dataset, arch, method).recipes:
+            return None
+        content = to_dict(self.pretrain(dataset, arch, method, 0))
+        text = json.dumps([content["objective"], content["recipe"]], sort_keys=True)
+        return f"{content['objective']['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def _net(self, arch: str) -> dict[str, Any]:
-        return {"arch": arch, "width": self.config["archs"][arch]["width"]}
+        return {"arch": self.arch(arch), "width": self.config["archs"][arch]["width"]}
 
-    @staticmethod
-    def _images(dataset: str) -> dict[str, int]:
-        data = spec_of(dataset)
+    def _images(self, dataset: str) -> dict[str, int]:
+        data = spec_of(self.dataset(dataset))
         channels, size, _ = data.shape
         return {"classes": data.classes, "channels": channels, "size": size}
 
@@ -113,15 +152,15 @@ class Protocol:
         return specs.Threat(fraction(entry["eps"]), fraction(attack["step"]), attack["steps"])
 
     def _method(self, model: Model, phases: list[str]) -> dict[str, Any]:
-        plan = self.methods[model.method]
+        plan = self.plan(model)
         return self._net(model.arch) | {
-            "method": model.method,
+            "method": plan.key,
             "teacher": plan.teacher,
             "structure": model.structure,
             "sparsity": float(model.sparsity),
             "seed": model.seed,
             "threat": self._threat(model.dataset),
             "extra": extra.ratio(self.config, model.dataset),
-            "objectives": {p: plan.objectives[p] for p in phases},
+            "objectives": {p: plan.objectives[p] for p in phases if p in plan.objectives},
             "recipes": {p: plan.recipes[p] for p in phases},
         }

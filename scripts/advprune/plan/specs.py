@@ -49,8 +49,9 @@ class Recipe:
 class Row:
     """What the leaderboard says a model is.
 
-    `name` and `stage` only of nets from elsewhere, `name` also of variants, whose `variant_of` is
-    the key of their method. `objective` is the name of that of the last training.
+    `method`, `dataset` and `arch` are the names of variants where the model is one. `name` and
+    `stage` only of nets from elsewhere, `name` also of variants of a method, whose `variant_of` is
+    its key. `objective` is the name of that of the last training; None of nets from elsewhere.
     """
 
     method: str
@@ -230,6 +231,7 @@ class ReliabilitySpec:
 class OtherAttacksSpec:
     """Attacks of other libraries on the first `images`."""
 
+    arch: str
     row: Row
     eps: float
     images: int
@@ -240,6 +242,7 @@ class OtherAttacksSpec:
 class CorruptionsSpec:
     """Accuracy on the first `images`, corrupted."""
 
+    arch: str
     row: Row
     images: int
     batch: int
@@ -249,6 +252,7 @@ class CorruptionsSpec:
 class CostsSpec:
     """Counts and latencies; `batch` images at a time, and one."""
 
+    arch: str
     row: Row
     batch: int
 

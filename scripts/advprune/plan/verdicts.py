@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from advprune.data.specs import spec_of
 from advprune.plan import specs
 from advprune.plan.config import fraction, split_size
 from advprune.plan.grid import Model
@@ -32,6 +31,9 @@ class Verdicts:
         """Radius of the threat on a dataset, in [0, 1] pixel units."""
         return fraction(self.config["datasets"][dataset]["eps"])
 
+    def _arch(self, model: Model) -> str:
+        return self.protocol.arch(model.arch)
+
     def shards(self, dataset: str, attack: str) -> int:
         """Number of shards of the test images for an attack."""
         size: int = self.evaluation[attack]["shard"]
@@ -41,7 +43,7 @@ class Verdicts:
         """AutoAttack on a shard of the test images."""
         chosen = self.evaluation["autoattack"]
         return specs.AutoattackSpec(
-            arch=model.arch,
+            arch=self._arch(model),
             seed=model.seed,
             eps=self.eps(model.dataset),
             version=chosen.get("version", "standard"),
@@ -55,7 +57,7 @@ class Verdicts:
         """The tuning of FMN for a net."""
         chosen = self.evaluation["hofmn"]
         return specs.HofmnTuneSpec(
-            arch=model.arch,
+            arch=self._arch(model),
             seed=model.seed,
             eps=self.eps(model.dataset),
             images=chosen["tune_images"],
@@ -69,7 +71,7 @@ class Verdicts:
         """The tuned FMN on a shard of the test images."""
         chosen = self.evaluation["hofmn"]
         sizes = (chosen["shard"], chosen["steps"], chosen["batch"])
-        return specs.HofmnSpec(model.arch, *sizes, shard=shard, **self._searches)
+        return specs.HofmnSpec(self._arch(model), *sizes, shard=shard, **self._searches)
 
     def pgd(self, model: Model) -> specs.PgdSpec:
         """What PGD leaves of a model's best and of its last epoch."""
@@ -81,7 +83,7 @@ class Verdicts:
         """The search for failed attacks, with the settings that the verdicts were made with."""
         attack = self.autoattack(model)
         return specs.ReliabilitySpec(
-            arch=model.arch,
+            arch=self._arch(model),
             seed=model.seed,
             eps=attack.eps,
             batch=attack.batch,
@@ -92,9 +94,11 @@ class Verdicts:
 
     def other_attacks(self, model: Model) -> specs.OtherAttacksSpec:
         """Attacks of other libraries."""
-        row = self.protocol.row(model)
         return specs.OtherAttacksSpec(
-            row, self.eps(model.dataset), **self.evaluation["other_attacks"]
+            arch=self._arch(model),
+            row=self.protocol.row(model),
+            eps=self.eps(model.dataset),
+            **self.evaluation["other_attacks"],
         )
 
     def corrupt(self, dataset: str, family: str) -> specs.CorruptSpec:
@@ -105,7 +109,7 @@ class Verdicts:
         """Accuracy on them."""
         images = self._corrupted(model.dataset)
         batch = self.evaluation["autoattack"]["batch"]
-        return specs.CorruptionsSpec(self.protocol.row(model), images, batch)
+        return specs.CorruptionsSpec(self._arch(model), self.protocol.row(model), images, batch)
 
     def _corrupted(self, dataset: str) -> int:
         wanted: int = self.evaluation["corruptions"]["images"]
@@ -113,11 +117,12 @@ class Verdicts:
 
     def audit(self, model: Model) -> specs.AuditSpec:
         """The recount of a model's sparsity."""
-        return specs.AuditSpec(model.arch, model.structure, float(model.sparsity))
+        return specs.AuditSpec(self._arch(model), model.structure, float(model.sparsity))
 
     def costs(self, model: Model) -> specs.CostsSpec:
         """What a model costs."""
-        return specs.CostsSpec(self.protocol.row(model), self.evaluation["autoattack"]["batch"])
+        batch = self.evaluation["autoattack"]["batch"]
+        return specs.CostsSpec(self._arch(model), self.protocol.row(model), batch)
 
     def evaluate(self, model: Model) -> specs.EvaluateSpec:
         """The count of a model's verdicts."""
@@ -125,7 +130,7 @@ class Verdicts:
             row=self.protocol.row(model),
             eps=self.eps(model.dataset),
             eps_text=self.config["datasets"][model.dataset]["eps"],
-            classes=spec_of(model.dataset).classes,
+            classes=self.protocol.classes(model.dataset),
             autoattack=self.autoattack(model),
             hofmn_tune=self.hofmn_tune(model),
             hofmn=self.hofmn(model),

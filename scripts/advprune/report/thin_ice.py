@@ -25,6 +25,7 @@ from advprune.report.style import COLOURS, SETTINGS
 LOST, GAINED, SAME = COLOURS[1], COLOURS[0], "#a8a8a8"
 COLUMNS = 5
 BINS = 8
+TOLD_ELSEWHERE = ("name", "variant_of", "objective")  # of a model, in other tables
 EPSILONS = ("0", "ε", "2ε")
 
 
@@ -70,7 +71,8 @@ def by_model(pairs: Sequence[Pair]) -> pd.DataFrame:
         counts |= {"lost": int(pair.lost.sum()), "gained": int(pair.gained.sum())}
         medians = {"distance_lost": _median(lost), "distance_kept": _median(kept)}
         ranks = {"thin_ice_auc": superiority(lost, kept), "rank_correlation": _correlation(pair)}
-        rows.append(dict(pair.model) | counts | medians | ranks)
+        model = {key: value for key, value in pair.model.items() if key not in TOLD_ELSEWHERE}
+        rows.append(model | counts | medians | ranks)
     return pd.DataFrame(rows)
 
 

@@ -21,20 +21,32 @@ hashed = cache(sha256)
 
 def verify(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield (file, problem) of everything below `root`; an empty problem is a file that matches."""
-    for train in sorted(root.glob("*/train.safetensors")):
-        for net in _nets(train.parent):
-            yield net, _problem(_checkpoint, net, train)
-        for card in sorted(train.parent.glob("*/*/*/seed*/*.card.json")):
+    for dataset in _datasets(root):
+        for net in _nets(dataset):
+            yield net, _problem(_checkpoint, net, dataset)
+        for card in sorted(dataset.glob("*/*/*/seed*/*.card.json")):
             if card.name != "evaluation.card.json":
-                yield _of_card(card), _problem(_attack, _of_card(card), card, train)
-        for evaluation in sorted(train.parent.glob("*/*/*/seed*/evaluation.json")):
+                yield _of_card(card), _problem(_attack, _of_card(card), card, dataset)
+        for evaluation in sorted(dataset.glob("*/*/*/seed*/evaluation.json")):
             yield evaluation, _problem(_evaluation, evaluation)
-        for gathered in sorted(train.parent.glob("*/evaluations.json")):
+        for gathered in sorted(dataset.glob("*/evaluations.json")):
             yield gathered, _problem(_gathered, gathered)
     for name, table in (("leaderboard", tables.leaderboard), ("comparison", paired.compare)):
         path = root / f"{name}.csv"
         if path.exists():
             yield path, _problem(_table, path, table)
+
+
+def _datasets(root: Path) -> list[Path]:
+    """Folders of the datasets: those with images, and those of variants with nets alone."""
+    found = {path.parent for path in root.glob("*/train.safetensors")}
+    return sorted(found | {path.parents[1] for path in root.glob("*/*/net.json")})
+
+
+def _images(part: str, dataset: Path) -> list[Path]:
+    """Files that may hold a dataset's images: its own, else those that it shares with another."""
+    own = dataset / f"{part}.safetensors"
+    return [own] if own.exists() else sorted(dataset.parent.glob(f"*/{part}.safetensors"))
 
 
 def _nets(folder: Path) -> list[Path]:
@@ -53,25 +65,25 @@ def _problem(check: Callable[..., str], path: Path, *more: Any) -> str:
         return f"it, or its card, is not what it should be (lacks {error})"
 
 
-def _checkpoint(net: Path, train: Path) -> str:
+def _checkpoint(net: Path, dataset: Path) -> str:
     card = read_json(net.with_suffix(".json"))
     if card["sha256"] != hashed(net):
         return "is not the file that its card describes"
     for role, sum_ in sorted(card["parents"].items()):
-        found = _candidates(role, net, train)
+        found = _candidates(role, net, dataset)
         # a converted net's source and extra images may lie anywhere; the planning looks after them
         if role not in ("source", "extra") and sum_ not in map(hashed, found):
             return f"was made from another {role} than the one that is here"
     return ""
 
 
-def _candidates(role: str, net: Path, train: Path) -> list[Path]:
+def _candidates(role: str, net: Path, dataset: Path) -> list[Path]:
     """Files that may be meant by a parent's name in a card."""
     if role == "data":
-        return [train]
+        return _images("train", dataset)
     if role == "pruned":
         return [p for p in [net.with_name("pruned.safetensors")] if p.exists()]
-    arch = train.parent / net.relative_to(train.parent).parts[0]
+    arch = dataset / net.relative_to(dataset).parts[0]
     return sorted(arch.glob("pretrained/*/seed*.safetensors"))
 
 
@@ -82,16 +94,16 @@ def _of_card(card: Path) -> Path:
     return table if table.exists() else card.with_name(f"{stem}.json")
 
 
-def _attack(path: Path, card_path: Path, train: Path) -> str:
+def _attack(path: Path, card_path: Path, dataset: Path) -> str:
     card = read_json(card_path)
     # the tuning sees validation images, the attacks test images
-    data = train if path.name == "hofmn.json" else train.with_name("test.safetensors")
+    data = _images("train" if path.name == "hofmn.json" else "test", dataset)
     if not path.exists() or card["sha256"] != hashed(path):
         return "is not the file that its card describes"
-    parents = {"checkpoint": path.with_name("checkpoint.safetensors"), "data": data}
-    parents["tuned"] = path.with_name("hofmn.json")
+    parents = {"checkpoint": [path.with_name("checkpoint.safetensors")], "data": data}
+    parents["tuned"] = [path.with_name("hofmn.json")]
     for role, sum_ in sorted(card["parents"].items()):
-        if not parents[role].exists() or hashed(parents[role]) != sum_:
+        if sum_ not in [hashed(parent) for parent in parents[role] if parent.exists()]:
             return f"was made from another {role} than the one that is here"
     return ""
 

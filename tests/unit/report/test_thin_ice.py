@@ -50,6 +50,11 @@ def test_rank_correlation_does_not_ask_for_a_scale():
     assert np.isnan(correlation[2])
 
 
+def test_tables_of_variants_have_the_columns_of_the_others():
+    variant = pair(method="lwm-2", name="LWM 2", variant_of="lwm", objective="trades")
+    assert list(by_model([variant])) == list(by_model([pair(objective="pgd")]))
+
+
 def test_an_images_row_counts_models():
     other = pair(after=np.full(8, 0.1), method="hydra")
     frame = by_image([pair(), other], np.arange(8))

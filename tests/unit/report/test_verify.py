@@ -132,6 +132,17 @@ def test_what_was_changed_is_named(tree, act, name, named, problem):
     assert problem in wrong(tree)[str(named)]
 
 
+def test_a_variant_of_the_dataset_is_looked_at_with_the_images_that_it_shares(tree):
+    shutil.copytree(tree / ARCH, tree / "digits-e4/resnet18")
+    write_json(tree / "digits-e4/resnet18/net.json", {})
+    (tree / "digits-e4/resnet18/evaluations.json").unlink()  # it would be the same models twice
+    assert wrong(tree) == {}
+    assert len(list(verify(tree))) == 8 + 5
+    hashed.cache_clear()
+    (tree / "digits/test.safetensors").write_text("other images")
+    assert "digits-e4/resnet18/hydra/unstructured-0.9/seed0/autoattack-0.csv" in wrong(tree)
+
+
 def test_trainings_under_way_are_not_judged(tree):
     hidden = tree / MODEL / ".checkpoint.state"
     hidden.mkdir()

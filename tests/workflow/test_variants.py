@@ -1,0 +1,47 @@
+"""Variants go through a whole run: files, tables, provenance and reasons bear their names."""
+
+import pandas as pd
+import pytest
+
+from helpers.checkout import Checkout, tiny_config
+from helpers.command import advprune
+
+pytestmark = pytest.mark.slow
+LWM = {"as": "lwm-trades", "name": "LWM (TRADES)", "structures": ["filters"]}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    config = tiny_config()
+    digits = config["datasets"]["digits"]
+    config["datasets"]["digits-e4"] = digits | {"dataset": "digits", "eps": "1/4"}
+    config["archs"] = {"resnet18-w2": {"arch": "resnet18", "width": 2}}
+    (block,) = config["grid"]
+    block |= {"datasets": ["digits", "digits-e4"], "archs": ["resnet18-w2"]}
+    block["methods"] = ["dense", {"lwm": LWM | {"objective": {"name": "trades"}}}]
+    checkout = Checkout(tmp_path_factory.mktemp("variants") / "repo", config)
+    checkout.snakemake("--cores", "2")
+    return checkout
+
+
+def test_tables_have_a_row_per_variant(run):
+    table = pd.read_csv(run.folder / "results/tiny/leaderboard.csv")
+    assert set(table["method"]) == {"dense", "lwm-trades"} and set(table["arch"]) == {"resnet18-w2"}
+    assert set(zip(table["dataset"], table["eps_text"], strict=True)) == {
+        ("digits", "1/2"),
+        ("digits-e4", "1/4"),
+    }
+
+
+def test_images_are_shared_and_nothing_is_planned_again(run):
+    results = run.folder / "results/tiny"
+    assert [p.parent.name for p in results.glob("*/train.safetensors")] == ["digits"]
+    assert run.planned() == set()
+
+
+def test_results_match_their_cards_and_their_settings(run):
+    results = run.folder / "results/tiny"
+    verified = advprune("verify", results, root=run.folder)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    why = advprune("why", results, "--configfile", run.folder / "tiny.yaml", root=run.folder)
+    assert why.returncode == 0, why.stdout + why.stderr
