@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 OBJECTIVES = ("pgd", "trades", "mart", "natural")  # for which there are references
-REFERENCES = ("random", "lwm")
+REFERENCES = ("random", "lwm", "global_magnitude")
 COMMON = ["all.yaml", "digits.yaml"]
 
 
