@@ -10,7 +10,7 @@ def last_epoch(wildcards):
 rule pgd:
     """What PGD-20 leaves of the best epoch and of the last, which shows robust overfitting."""
     input:
-        data=PATHS.data("test"),
+        data=images("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
         last=last_epoch,
     output:

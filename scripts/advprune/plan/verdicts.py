@@ -77,7 +77,7 @@ class Verdicts:
         """What PGD leaves of a model's best and of its last epoch."""
         eps, batch = self.eps(model.dataset), self.evaluation["autoattack"]["batch"]
         steps = (PGD_STEP * eps, PGD_STEPS)
-        return specs.PgdSpec(model.arch, model.seed, eps, *steps, batch)
+        return specs.PgdSpec(self._arch(model), model.seed, eps, *steps, batch)
 
     def reliability(self, model: Model) -> specs.ReliabilitySpec:
         """The search for failed attacks, with the settings that the verdicts were made with."""

@@ -157,7 +157,7 @@ def test_a_net_of_another_width_is_loaded_by_its_own_name():
     asked = [run.prune(model), run.finetune(model), run.pretrain("digits", model.arch, "hydra", 0)]
     asked += [run.net("digits", model.arch)]
     assert {spec.width for spec in asked} == {4}
-    for kind in ("autoattack", "hofmn_tune", "hofmn", "reliability", "audit"):
+    for kind in ("autoattack", "hofmn_tune", "hofmn", "pgd", "reliability", "audit"):
         asked.append(getattr(verdicts, kind)(model))
     for kind in ("other_attacks", "corruptions", "costs"):
         asked.append(getattr(verdicts, kind)(model))
