@@ -87,7 +87,7 @@ class Hook:
         """Run at the end of an epoch; may add figures to its record."""
 
     def settled(self, loop: Loop) -> bool:
-        """Say whether the masks are final, so that the net of this epoch may be the one taken."""
+        """Say whether the masks are final, so that nets of epochs yet to begin may be taken."""
         return True
 
     def state_dict(self) -> dict[str, Any]:
@@ -203,13 +203,14 @@ class Trainer:
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:
                 loop.rng = self.rng(phase, loop.epoch)
+                settled = all(hook.settled(loop) for hook in hooks)
                 record = self._epoch(loop, objective, recipe, hooks, progress)
                 for hook in hooks:
                     hook.after_epoch(loop, record)
                 loop.epoch += 1
                 record = self._monitor(loop, record, phase)
                 history.append(record)
-                if all(hook.settled(loop) for hook in hooks):
+                if settled:
                     choice.offer(net, record)
                 loop.stop |= choice.collapsed(record)
                 self._save(loop, hooks, phase, history, choice)
