@@ -1,7 +1,8 @@
 """The methods of a run: their YAMLs, and what the run makes of them.
 
 A plan of a method is laid in layers: what was published, the authors' settings for a dataset or a
-net, the run's budget, its overrides, and last what a variant of the method changes.
+net, the run's budget, its overrides, and last what a variant of the method changes. A pretraining
+under a common budget is the run's, so that methods share it: the first two have no part in it.
 
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
@@ -142,9 +143,12 @@ class Methods:
         shared = self.config["budget"] if self.common else {}
         own = self.config["overrides"].get(variant.key, {})
         layers = [content, *settings, shared, own, changes]
+        of_phase = {phase: layers for phase in content["recipes"]}
+        if self.common and "pretrain" in of_phase:  # all methods begin with the run's own
+            of_phase["pretrain"] = [shared, own, changes]
         recipes = {
-            phase: _merged(layer.get("recipes", {}).get(phase, {}) for layer in layers)
-            for phase in content["recipes"]
+            phase: _merged(layer.get("recipes", {}).get(phase, {}) for layer in over)
+            for phase, over in of_phase.items()
         }
         if self.common:
             shares = _merged(layer.get("shares", {}) for layer in (shared, content, own, changes))

@@ -10,6 +10,7 @@ from advprune.plan import code
 from advprune.plan.config import load_config, read_yaml
 from advprune.plan.methods import load_method
 from advprune.plan.protocol import Protocol
+from advprune.plan.specs import Recipe
 from advprune.plan.verdicts import Verdicts
 from helpers.configs import DEMO, changed, jobs
 
@@ -222,6 +223,23 @@ def test_budget_overrides_and_variants_are_laid_over_the_settings(settings):
     config = changed("grid.0.methods", [{"li20": {"as": "v", "params": {"floor": 4}}}])
     run = planned(config | {"overrides": overrides})
     assert run.plan(run.models[0]).params["floor"] == 4
+
+
+def test_pretraining_under_a_common_budget_is_the_runs():
+    """SR-GKP's published milestones and Heracles' warm-up on SVHN have no part in it."""
+    config = changed("grid.0.methods", ["heracles", "srgkp", "lwm"])
+    config["datasets"] = {"svhn": config["datasets"]["digits"] | {"limits": {}}}
+    config["grid"][0] |= {"datasets": ["svhn"], "structured": [0.5]}
+    config["overrides"] = {"srgkp": {"recipes": {"pretrain": {"lr": 0.2}}}}
+    run = planned(config)
+    recipes = {m.method: run.plan(m).recipes["pretrain"] for m in run.models}
+    assert recipes["heracles"] == recipes["lwm"] == Recipe(20, 64, schedule="onecycle")
+    assert recipes["srgkp"] == replace(recipes["lwm"], lr=0.2)  # unless it is asked for
+    del config["budget"]["recipes"]["pretrain"]
+    run = planned(config)
+    assert {run.plan(m).recipes["pretrain"] for m in run.models if m.method != "srgkp"} == {
+        Recipe(20)
+    }
 
 
 @pytest.mark.parametrize(
