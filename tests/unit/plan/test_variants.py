@@ -1,6 +1,7 @@
 """Variants have rows of their own and share all else that is equal."""
 
 import copy
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -141,9 +142,22 @@ def test_other_limits_are_other_images():
     limits = {"limits": {"test": 50}}
     run = planned(with_datasets(digits_few=limits, digits_few_e4=limits | {"eps": "1/10"}))
     assert run.data_source("digits-few") == "digits-few"
-    assert run.data_source("digits-few-e4") == "digits-few"  # the first of those with these
+    assert run.data_source("digits-few-e4") == "digits-few-e4"  # whatever else is there
     assert run.data("digits-few", "test").name == "digits"  # what is read
     assert run.data("digits-few", "test").limits == {"test": 50}
+
+
+def test_images_stay_where_they_are_when_a_dataset_with_the_same_limits_joins():
+    whole = with_datasets(digits_a={}, digits_b={"eps": "1/10"})
+    entries = whole["datasets"]
+    for names in itertools.permutations(entries):
+        for several in (names[:1], names[:2], names):
+            config = whole | {"datasets": {name: entries[name] for name in several}}
+            config["grid"] = [whole["grid"][0] | {"datasets": list(several)}]
+            run = planned(config)
+            assert {run.data_source(name) for name in several} == {"digits"}
+            assert run.data("digits", "test").limits == entries["digits-a"]["limits"]
+            assert run.data("digits", "train").name == "digits"
 
 
 def test_a_net_of_another_width_is_loaded_by_its_own_name():
