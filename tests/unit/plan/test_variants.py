@@ -295,6 +295,11 @@ BAD = [
         "lwm-trades.objectives.pretrain: unknown objective 'trade' (known: fgsm,",
     ),
     (methods({"lwm": LWM | {"objective": TRADES | {"bta": 1}}}), "trades has no bta"),
+    (methods({"lwm": LWM | {"objective": TRADES | {"threat": 1}}}), "trades has no threat"),
+    (
+        methods({"lwm": LWM | {"objective": {"name": "fgsm", "single_step": True}}}),
+        "fgsm has no single_step",
+    ),
     (methods({"lwm": LWM | {"objectives": {"prune": TRADES}}}), "no objective of prune"),
     (methods({"lwm": LWM | {"params": {"rho": 1}}}), "lwm-trades: no parameter rho"),
     (methods({"radmm": {"as": "r", "params": {"rho": "x"}}}), "r.params.rho: 'x' is text"),
