@@ -7,6 +7,7 @@ under a common budget is the run's, so that methods share it: the first two have
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ class Methods:
             }
         laid = dict(content) | {
             "objectives": content["objectives"] | changes.get("objectives", {}),
-            "params": _merged(layer.get("params", {}) for layer in layers),
+            "params": functools.reduce(_into, (layer.get("params", {}) for layer in layers)),
             "recipes": recipes,
         }
         where = f"config: budget or overrides for {variant.name}"
@@ -184,6 +185,14 @@ def _place(setting: Mapping[str, Any]) -> dict[str, str]:
 def _merged(layers: Iterator[Mapping[str, Any]]) -> dict[str, Any]:
     """One table of several, later entries in place of earlier ones."""
     return {key: value for layer in layers for key, value in layer.items()}
+
+
+def _into(below: Any, above: Any) -> Any:
+    """A value over another: of two tables, entry by entry, those within them too."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    same = below.keys() & above.keys()
+    return {**below, **above, **{key: _into(below[key], above[key]) for key in same}}
 
 
 def _spelled_out(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,17 @@ def test_everything_of_a_method_can_vary():
     assert plan.epochs == plain.epochs == DEMO["budget"]["epochs"]
 
 
+def test_a_table_among_the_parameters_keeps_what_a_layer_leaves_out():
+    given = {"as": "harp-b", "params": {"start": {"unstructured": 0.2}}}
+    config = with_methods("harp", {"harp": given})
+    config["overrides"]["harp"] = {"params": {"gamma_step": {"channels": 0.3}}}
+    run, published = planned(config), load_method("harp")["params"]
+    params = run.plan(only(run, "harp-b")).params
+    assert params["start"] == published["start"] | {"unstructured": 0.2}
+    assert params["gamma_step"] == published["gamma_step"] | {"channels": 0.3}
+    assert run.plan(only(run, "harp")).params["start"] == published["start"]
+
+
 def test_what_was_defined_may_be_named_and_defined_alike_again():
     config = with_methods({"lwm": LWM}, blocks=2)
     config["grid"][0]["methods"] = [{"lwm": LWM | {"structures": ["filters"]}}]
