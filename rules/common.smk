@@ -49,7 +49,12 @@ TRAINED, EXTERNAL = ("|".join(m) or "-" for m in (PROTOCOL.methods, PROTOCOL.ext
 
 
 wildcard_constraints:
-    dataset="|".join(CONFIG["datasets"]),
+    # and the folders of images that only variants name
+    dataset="|".join(
+        dict.fromkeys(
+            [*CONFIG["datasets"], *map(PROTOCOL.data_source, CONFIG["datasets"])]
+        )
+    ),
     arch="|".join(CONFIG["archs"]),
     method="|".join([*PROTOCOL.methods, *PROTOCOL.external]),
     target="(none|unstructured|filters|channels|kernels)-[0-9.]+",

@@ -41,7 +41,8 @@ def training(trainer: Trainer, parent: Path | None = None) -> dict[str, Any]:
 
     `epochs` are those that were run, by phase, the rounds of a search together. `best` has for each
     phase that kept its best epoch: its number (from 1), of how many, and the PGD accuracies on
-    validation images of it and of the last. `marks` are lines about what a reader must know, each once.
+    validation images of it and of the last. `marks` are lines about what a reader must know, each
+    once.
     """
     before = read_json(parent.with_suffix(".json")) if parent else {}
     epochs, best = Counter(before.get("epochs", {})), dict(before.get("best", {}))

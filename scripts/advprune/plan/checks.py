@@ -49,9 +49,10 @@ def check_objective(objective: Mapping[str, Any], where: str) -> None:
         raise UserError(
             f"{where}: unknown objective '{objective['name']}' (known: {', '.join(known)})"
         )
-    takes = imports.fields(f"training.objectives.{objective['name']}")
+    declared = imports.fields(f"training.objectives.{objective['name']}")
+    takes = declared - {"threat"}  # which is the dataset's
     unknown = sorted(objective.keys() - {"name"} - takes)
-    if takes and unknown:
+    if declared and unknown:
         raise UserError(f"{where}: {objective['name']} has no {', '.join(unknown)}")
 
 

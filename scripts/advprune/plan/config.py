@@ -129,6 +129,6 @@ def _check_images(config: dict[str, Any]) -> None:
 
 def split_size(config: dict[str, Any], dataset: str, split: str) -> int:
     """Images of a split under the run's limits."""
-    limits: dict[str, int] = config["datasets"][dataset].get("limits", {})
+    limits = variants.limits(config, dataset)
     whole: int = getattr(spec_of(variants.base(config, "dataset", dataset)), split)
     return limits.get(split, whole)

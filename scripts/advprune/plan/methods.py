@@ -1,11 +1,13 @@
 """The methods of a run: their YAMLs, and what the run makes of them.
 
 A plan of a method is laid in layers: what was published, the authors' settings for a dataset or a
-net, the run's budget, its overrides, and last what a variant of the method changes.
+net, the run's budget, its overrides, and last what a variant of the method changes. A pretraining
+under a common budget is the run's, so that methods share it: the first two have no part in it.
 
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,9 +144,12 @@ class Methods:
         shared = self.config["budget"] if self.common else {}
         own = self.config["overrides"].get(variant.key, {})
         layers = [content, *settings, shared, own, changes]
+        of_phase = {phase: layers for phase in content["recipes"]}
+        if self.common and "pretrain" in of_phase:  # all methods begin with the run's own
+            of_phase["pretrain"] = [shared, own, changes]
         recipes = {
-            phase: _merged(layer.get("recipes", {}).get(phase, {}) for layer in layers)
-            for phase in content["recipes"]
+            phase: _merged(layer.get("recipes", {}).get(phase, {}) for layer in over)
+            for phase, over in of_phase.items()
         }
         if self.common:
             shares = _merged(layer.get("shares", {}) for layer in (shared, content, own, changes))
@@ -154,7 +159,7 @@ class Methods:
             }
         laid = dict(content) | {
             "objectives": content["objectives"] | changes.get("objectives", {}),
-            "params": _merged(layer.get("params", {}) for layer in layers),
+            "params": functools.reduce(_into, (layer.get("params", {}) for layer in layers)),
             "recipes": recipes,
         }
         where = f"config: budget or overrides for {variant.name}"
@@ -180,6 +185,14 @@ def _place(setting: Mapping[str, Any]) -> dict[str, str]:
 def _merged(layers: Iterator[Mapping[str, Any]]) -> dict[str, Any]:
     """One table of several, later entries in place of earlier ones."""
     return {key: value for layer in layers for key, value in layer.items()}
+
+
+def _into(below: Any, above: Any) -> Any:
+    """A value over another: of two tables, entry by entry, those within them too."""
+    if not isinstance(below, Mapping) or not isinstance(above, Mapping):
+        return above
+    same = below.keys() & above.keys()
+    return {**below, **above, **{key: _into(below[key], above[key]) for key in same}}
 
 
 def _spelled_out(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Protocol:
 
     def data(self, dataset: str, part: str) -> specs.DataSpec:
         """A part of a dataset ("train" with "val", or "test") and the limits of its splits."""
-        limits = self.config["datasets"][dataset].get("limits", {})
+        limits = variants.limits(self.config, dataset)
         own = {split: n for split, n in limits.items() if (split == "test") == (part == "test")}
         return specs.DataSpec(self.dataset(dataset), part, own)
 

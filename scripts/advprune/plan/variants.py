@@ -82,21 +82,30 @@ def check_name(name: str, taken: list[str], where: str) -> None:
 
 def base(config: Mapping[str, Any], kind: str, name: str) -> str:
     """Dataset (kind "dataset") or net ("arch") behind a name of the configuration."""
-    own: str = config[f"{kind}s"][name].get(kind, name)
+    own: str = config[f"{kind}s"].get(name, {}).get(kind, name)
     return own
 
 
-def data_source(config: Mapping[str, Any], name: str) -> str:
-    """Name of the dataset whose files a dataset uses.
+def limits(config: Mapping[str, Any], name: str) -> dict[str, int]:
+    """Limits of a dataset's splits, or of the images in the folder of a base that only varies."""
+    entries = config["datasets"]
+    if name not in entries:
+        name = next(other for other in entries if data_source(config, other) == name)
+    found: dict[str, int] = entries[name].get("limits", {})
+    return found
 
-    All with the same base and the same limits have the same images: those of the base where it is
-    one of them, else of the first.
+
+def data_source(config: Mapping[str, Any], name: str) -> str:
+    """Name of the folder in which a dataset's images are: its base's or its own.
+
+    It is the base's if the base is configured with the same limits, or is not configured and all
+    that vary it have these limits. So no further dataset with the same limits moves a file.
     """
-    entries, own = config["datasets"], base(config, "dataset", name)
-    same = [
-        other
-        for other, entry in entries.items()
-        if entry.get("limits", {}) == entries[name].get("limits", {})
-        and base(config, "dataset", other) == own
-    ]
-    return own if own in same else same[0]
+    own = base(config, "dataset", name)
+    given = {
+        other: entry.get("limits", {})
+        for other, entry in config["datasets"].items()
+        if base(config, "dataset", other) == own
+    }
+    shared = [given[own]] if own in given else given.values()
+    return own if all(other == given[name] for other in shared) else name

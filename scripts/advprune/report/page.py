@@ -34,7 +34,7 @@ NO_COSTS = dict.fromkeys([*COUNTS, *TIMES], float("nan"))
 FIDELITY = {
     "code": "checked against the authors' code",
     "paper": "written from the paper",
-    "reconstructed": "rebuilt: its paper could not be read and there is no usable code",
+    "reconstructed": "rebuilt: its paper was not read and there is no usable code",
 }
 
 

@@ -122,3 +122,14 @@ def test_the_default_grid_is_the_published_leaderboard():
     assert len({m.method for m in models}) == 10
     dense = {(m.dataset, m.arch) for m in grid("config.yaml") if m.method == "dense"}
     assert len(grid("config.yaml")) == 168 + len(dense) == 172
+
+
+@pytest.mark.parametrize("name", ["all.yaml", "digits.yaml"])
+def test_methods_with_the_same_objective_of_pretraining_share_it(name):
+    run = protocol(name)
+    asked = {}
+    for m in run.models:
+        if pretrained := run.pretrain_name(m.dataset, m.arch, m.method):
+            objective = str(run.plan(m).objectives["pretrain"])
+            asked.setdefault((m.dataset, m.arch, objective), set()).add(pretrained)
+    assert len(asked) >= 3 and all(len(names) == 1 for names in asked.values())

@@ -1,6 +1,7 @@
 """Variants have rows of their own and share all else that is equal."""
 
 import copy
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from advprune.plan import code
 from advprune.plan.config import load_config, read_yaml
 from advprune.plan.methods import load_method
 from advprune.plan.protocol import Protocol
+from advprune.plan.specs import Recipe
 from advprune.plan.verdicts import Verdicts
 from helpers.configs import DEMO, changed, jobs
 
@@ -109,6 +111,17 @@ def test_everything_of_a_method_can_vary():
     assert plan.epochs == plain.epochs == DEMO["budget"]["epochs"]
 
 
+def test_a_table_among_the_parameters_keeps_what_a_layer_leaves_out():
+    given = {"as": "harp-b", "params": {"start": {"unstructured": 0.2}}}
+    config = with_methods("harp", {"harp": given})
+    config["overrides"]["harp"] = {"params": {"gamma_step": {"channels": 0.3}}}
+    run, published = planned(config), load_method("harp")["params"]
+    params = run.plan(only(run, "harp-b")).params
+    assert params["start"] == published["start"] | {"unstructured": 0.2}
+    assert params["gamma_step"] == published["gamma_step"] | {"channels": 0.3}
+    assert run.plan(only(run, "harp")).params["start"] == published["start"]
+
+
 def test_what_was_defined_may_be_named_and_defined_alike_again():
     config = with_methods({"lwm": LWM}, blocks=2)
     config["grid"][0]["methods"] = [{"lwm": LWM | {"structures": ["filters"]}}]
@@ -140,9 +153,22 @@ def test_other_limits_are_other_images():
     limits = {"limits": {"test": 50}}
     run = planned(with_datasets(digits_few=limits, digits_few_e4=limits | {"eps": "1/10"}))
     assert run.data_source("digits-few") == "digits-few"
-    assert run.data_source("digits-few-e4") == "digits-few"  # the first of those with these
+    assert run.data_source("digits-few-e4") == "digits-few-e4"  # whatever else is there
     assert run.data("digits-few", "test").name == "digits"  # what is read
     assert run.data("digits-few", "test").limits == {"test": 50}
+
+
+def test_images_stay_where_they_are_when_a_dataset_with_the_same_limits_joins():
+    whole = with_datasets(digits_a={}, digits_b={"eps": "1/10"})
+    entries = whole["datasets"]
+    for names in itertools.permutations(entries):
+        for several in (names[:1], names[:2], names):
+            config = whole | {"datasets": {name: entries[name] for name in several}}
+            config["grid"] = [whole["grid"][0] | {"datasets": list(several)}]
+            run = planned(config)
+            assert {run.data_source(name) for name in several} == {"digits"}
+            assert run.data("digits", "test").limits == entries["digits-a"]["limits"]
+            assert run.data("digits", "train").name == "digits"
 
 
 def test_a_net_of_another_width_is_loaded_by_its_own_name():
@@ -224,6 +250,23 @@ def test_budget_overrides_and_variants_are_laid_over_the_settings(settings):
     assert run.plan(run.models[0]).params["floor"] == 4
 
 
+def test_pretraining_under_a_common_budget_is_the_runs():
+    """SR-GKP's published milestones and Heracles' warm-up on SVHN have no part in it."""
+    config = changed("grid.0.methods", ["heracles", "srgkp", "lwm"])
+    config["datasets"] = {"svhn": config["datasets"]["digits"] | {"limits": {}}}
+    config["grid"][0] |= {"datasets": ["svhn"], "structured": [0.5]}
+    config["overrides"] = {"srgkp": {"recipes": {"pretrain": {"lr": 0.2}}}}
+    run = planned(config)
+    recipes = {m.method: run.plan(m).recipes["pretrain"] for m in run.models}
+    assert recipes["heracles"] == recipes["lwm"] == Recipe(20, 64, schedule="onecycle")
+    assert recipes["srgkp"] == replace(recipes["lwm"], lr=0.2)  # unless it is asked for
+    del config["budget"]["recipes"]["pretrain"]
+    run = planned(config)
+    assert {run.plan(m).recipes["pretrain"] for m in run.models if m.method != "srgkp"} == {
+        Recipe(20)
+    }
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -263,6 +306,11 @@ BAD = [
         "lwm-trades.objectives.pretrain: unknown objective 'trade' (known: fgsm,",
     ),
     (methods({"lwm": LWM | {"objective": TRADES | {"bta": 1}}}), "trades has no bta"),
+    (methods({"lwm": LWM | {"objective": TRADES | {"threat": 1}}}), "trades has no threat"),
+    (
+        methods({"lwm": LWM | {"objective": {"name": "fgsm", "single_step": True}}}),
+        "fgsm has no single_step",
+    ),
     (methods({"lwm": LWM | {"objectives": {"prune": TRADES}}}), "no objective of prune"),
     (methods({"lwm": LWM | {"params": {"rho": 1}}}), "lwm-trades: no parameter rho"),
     (methods({"radmm": {"as": "r", "params": {"rho": "x"}}}), "r.params.rho: 'x' is text"),

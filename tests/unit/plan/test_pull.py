@@ -1,0 +1,61 @@
+"""A search in fewer steps than published is drawn to the sparse set as strongly as published."""
+
+import math
+
+import pytest
+import yaml
+
+from advprune.data.specs import spec_of
+from advprune.plan.config import ROOT, load_config
+from advprune.plan.methods import load_method
+from advprune.plan.protocol import Protocol
+from advprune.plan.specs import Recipe
+from advprune.training.recipes import multiplier
+
+
+def steps(recipe, images):
+    return recipe.epochs * math.ceil(images / recipe.batch)
+
+
+def pull(recipe, params, images):
+    """Sum of lr rho / (1 - momentum) over all steps; rho grows between the cycles."""
+    total, count = 0.0, steps(recipe, images)
+    for step in range(count):
+        updates = min(recipe.cycles - 1, step * recipe.cycles // count)
+        rho = params["rho"] * params["growth"] ** updates
+        rate = recipe.lr * multiplier(recipe, step / count)
+        total += rate * min(rho, params.get("rho_cap", math.inf)) / (1 - recipe.momentum)
+    return total
+
+
+def published(key):
+    method = load_method(key)
+    return Recipe(**method["recipes"]["prune"]), method["params"]
+
+
+def plans(name, key):
+    """Plans of a method in a configuration, with the training images of their datasets."""
+    run = Protocol(load_config(yaml.safe_load((ROOT / "config" / name).read_text())))
+    found = {m.dataset: run.plan(m) for m in run.models if m.method == key}
+    return [(plan, spec_of(dataset).train) for dataset, plan in found.items()]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("all.yaml", "radmm"), ("all.yaml", "pwoa"), ("demo.yaml", "radmm"), ("digits.yaml", "radmm")],
+)
+def test_the_pull_of_a_short_admm_is_the_published_one(name, key):
+    """Of the same images, and on digits that of CIFAR-10."""
+    for plan, images in plans(name, key):
+        reference = images if name == "all.yaml" else spec_of("cifar10").train
+        found = pull(plan.recipes["prune"], plan.params, images)
+        assert found == pytest.approx(pull(*published(key), reference), rel=0.02)
+
+
+def test_the_lasso_is_as_much_stronger_as_its_phase_is_shorter():
+    recipe, params = published("rsr")
+    for plan, images in plans("all.yaml", "rsr"):
+        short = plan.recipes["prune"]
+        assert (short.lr, short.schedule) == (recipe.lr, recipe.schedule)
+        whole = params["lasso"] * steps(recipe, images)
+        assert plan.params["lasso"] * steps(short, images) == pytest.approx(whole)
