@@ -61,9 +61,7 @@ class HighestGradient(Method):
         masks = mk.weight_masks(net, mk.rank(lowest, task.sparsity), task.structure)
         mk.apply(net, masks)
         # a training like any finetuning, and so its best epoch is taken
-        trainer.fit(
-            net, objective, second, "prune-repair", hooks=[KeepMasked(masks)], keep="best"
-        )
+        trainer.fit(net, objective, second, "prune-repair", hooks=[KeepMasked(masks)], keep="best")
         return masks
 
     @staticmethod

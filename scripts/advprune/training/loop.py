@@ -100,6 +100,11 @@ class Hook:
             setattr(self, name, state[name])
 
 
+def final(hooks: Iterable[Hook], loop: Loop) -> bool:
+    """Say whether the masks are final for all hooks."""
+    return all(hook.settled(loop) for hook in hooks)
+
+
 def gradient(parameter: Tensor) -> Tensor:
     """What the last backward pass has left; a parameter that took no part in it is a ValueError."""
     if parameter.grad is None:
@@ -203,11 +208,13 @@ class Trainer:
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:
                 loop.rng = self.rng(phase, loop.epoch)
-                settled = all(hook.settled(loop) for hook in hooks)
+                settled = final(hooks, loop)
                 record = self._epoch(loop, objective, recipe, hooks, progress)
                 for hook in hooks:
                     hook.after_epoch(loop, record)
                 loop.epoch += 1
+                if not final(hooks, loop):
+                    record["unsettled"] = 1.0
                 record = self._monitor(loop, record, phase)
                 history.append(record)
                 if settled:
