@@ -148,9 +148,9 @@ class Trainer:
     """Runs training phases on one dataset under one threat.
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
-    job depends on) is the same. `marks` are lines for the card about what did not go as it should,
-    `ends` says of every phase which of its epochs was taken. `extra` images are mixed into the
-    loop's batches.
+    job depends on) is the same. `marks` are lines for the card about what a reader must know, `ends`
+    says of every phase which of its epochs was taken. `extra` images are mixed into the loop's
+    batches, which makes a mark.
     """
 
     train: Split
@@ -224,6 +224,8 @@ class Trainer:
         net.eval()
         if history:
             self.ends[phase] = choice.finish(net, history)
+            if self.extra and self.extra.mark not in self.marks:
+                self.marks.append(self.extra.mark)
         for text in choice.marks(history):
             log.warning("%s: %s", phase, text)
             self.marks.append(text)
