@@ -1,6 +1,6 @@
 # in:  a dataset, or a file that was trained elsewhere
 # out: a dense robust net per objective and recipe, shared by the methods; per model the pruned net
-#      and the final one, of the best epoch and of the last
+#      and the final one; dense and final nets of the best epoch, which is used, and of the last
 #
 # Beside every net lies its card: an output without a name, because the script knows where.
 
@@ -31,14 +31,16 @@ rule check_net:
 
 
 rule pretrain:
-    """Train a dense net adversarially."""
+    """Train a dense net adversarially: the best epoch, and beside it the last."""
     input:
         PATHS.net_check,
         data=images("train"),
         extra=extra_images,
     output:
         PATHS.pretrained.replace(".safetensors", ".json"),
+        PATHS.pretrained_last.replace(".safetensors", ".json"),
         out=PATHS.pretrained,
+        last=PATHS.pretrained_last,
     log:
         PATHS.log("pretrain/{dataset}/{arch}/{recipe}/seed{seed}"),
     benchmark:

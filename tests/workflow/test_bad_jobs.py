@@ -97,7 +97,7 @@ def arguments(script, good, out):
     evaluations = ["--evaluations", good / "evaluation.json"]
     own = {
         "dataset": [],
-        "pretrain": data,
+        "pretrain": [*data, "--last", out.with_suffix(".last")],
         "prune": [*data, "--pretrained", good / "net.safetensors"],
         "finetune": [
             *(*data, "--pruned", good / "net.safetensors"),

@@ -76,5 +76,6 @@ def test_every_card_of_a_training_names_them(checkout):
     for card in (pretrained, *own):
         content = json.loads(card.read_text())
         assert content["parents"]["extra"] == digest and content["spec"]["extra"] == 0.25
+        assert content["marks"] == ["trained with 20 extra images, 25 % of every batch"]
     load_checkpoint(checkout.folder / MODEL / "checkpoint.safetensors")
     assert all(problem == "" for _, problem in verify(checkout.folder / "results/tiny"))

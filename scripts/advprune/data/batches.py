@@ -42,6 +42,12 @@ class Extra:
     split: Split
     ratio: float
 
+    @property
+    def mark(self) -> str:
+        """Line for the card: "trained with 500,000 extra images, half of every batch"."""
+        share = "half" if self.ratio == 0.5 else f"{100 * self.ratio:g} %"
+        return f"trained with {len(self.split):,} extra images, {share} of every batch"
+
 
 def batches(
     split: Split,

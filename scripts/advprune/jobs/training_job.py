@@ -22,7 +22,6 @@ def trainer(job: Job[PretrainSpec] | Job[PruneSpec], state_dir: Path) -> Trainer
 
     Resume files in `state_dir` are taken up only if they are of the very same job.
     """
-    extra = extra_images(job)
     return Trainer(
         train=job.data.train.to(job.device),
         val=job.data.val.to(job.device),
@@ -31,8 +30,7 @@ def trainer(job: Job[PretrainSpec] | Job[PruneSpec], state_dir: Path) -> Trainer
         seed=job.spec.seed,
         state_dir=state_dir,
         fingerprint=job.fingerprint(),
-        marks=[extra_mark(extra)] if extra else [],
-        extra=extra,
+        extra=extra_images(job),
     )
 
 
@@ -75,9 +73,3 @@ def extra_images(job: Job[PretrainSpec] | Job[PruneSpec]) -> Extra | None:
     images, labels = (torch.from_numpy(array) for array in npz.read(path))
     # a view: gigabytes need not be copied for another order of the axes
     return Extra(Split(images.permute(0, 3, 1, 2), labels).to(job.device), ratio)
-
-
-def extra_mark(extra: Extra) -> str:
-    """Line for the card: "trained with 500,000 extra images, half of every batch"."""
-    share = "half" if extra.ratio == 0.5 else f"{100 * extra.ratio:g} %"
-    return f"trained with {len(extra.split):,} extra images, {share} of every batch"

@@ -5,7 +5,7 @@ prune      D ← the robust dataset of g (Ilyas et al. 2019)
            f fresh, trained naturally on D
            S(l, j) = mean over attacked batches of mean |∂CE/∂W_l[j]|,  the images those of the task
            in every layer the filters of *largest* S go
-           f trained naturally on D with the mask fixed, at a smaller rate
+           f trained naturally on D with the mask fixed, at a smaller rate;  its best epoch
 no finetuning afterwards: it needs D, which lives in this phase only
 
 With robust_dataset: false f is g itself, and the whole phase repairs it, on ordinary images.
@@ -60,7 +60,8 @@ class HighestGradient(Method):
         lowest = {name: -score for name, score in reactions(net, task).items()}
         masks = mk.weight_masks(net, mk.rank(lowest, task.sparsity), task.structure)
         mk.apply(net, masks)
-        trainer.fit(net, objective, second, "prune-repair", hooks=[KeepMasked(masks)])
+        # a training like any finetuning, and so its best epoch is taken
+        trainer.fit(net, objective, second, "prune-repair", hooks=[KeepMasked(masks)], keep="best")
         return masks
 
     @staticmethod

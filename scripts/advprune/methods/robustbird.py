@@ -45,15 +45,15 @@ class EarlyBird(Hook):
 
     state = ("masks",)
 
-    def __init__(self, sparsity: float, queue: int, limit: float) -> None:
-        self.sparsity, self.queue, self.limit = sparsity, queue, limit
+    def __init__(self, sparsity: float, queue: int, limit: float, floor: int = 1) -> None:
+        self.sparsity, self.queue, self.limit, self.floor = sparsity, queue, limit, floor
         self.masks: list[torch.Tensor] = []
 
     def mask(self, net: nn.Module) -> torch.Tensor:
-        """Flat global magnitude mask over the convolutions."""
+        """Flat global magnitude mask over the convolutions, at least `floor` in each."""
         # layers whose filters could go: the convolutions
         sizes = {n: w.abs() for n, w in mk.weights(net, "filters").items()}
-        units = mk.rank(sizes, self.sparsity, scope="global")
+        units = mk.rank(sizes, self.sparsity, scope="global", floor=self.floor)
         return torch.cat([m.flatten() for m in units.values()])
 
     def after_epoch(self, loop: Loop, record: dict[str, float]) -> None:
@@ -74,7 +74,7 @@ class RobustBird(Method):
         """Train until the bird is found, or to the end of the search, and cut."""
         params = task.params
         limit = threshold(params["threshold"], task.sparsity, params["reference_density"])
-        bird = EarlyBird(task.sparsity, params["queue"], limit)
+        bird = EarlyBird(task.sparsity, params["queue"], limit, params["floor"])
         epochs = task.fit(net, "prune", hooks=[bird])
         last = epochs[-1].get("mask_distance", 1.0) if epochs else 1.0
         found = len(epochs)

@@ -52,6 +52,11 @@ class Layout:
         return f"{self.root}/{{dataset}}/{{arch}}/pretrained/{{recipe}}/seed{{seed}}.safetensors"
 
     @property
+    def pretrained_last(self) -> str:
+        """The net of its last epoch, which nothing is made from."""
+        return self.pretrained.replace(".safetensors", ".last.safetensors")
+
+    @property
     def model(self) -> str:
         """Folder of one model: `target` is structure-sparsity."""
         return f"{self.root}/{_MODEL}"

@@ -84,7 +84,8 @@ def _candidates(role: str, net: Path, dataset: Path) -> list[Path]:
     if role == "pruned":
         return [p for p in [net.with_name("pruned.safetensors")] if p.exists()]
     arch = dataset / net.relative_to(dataset).parts[0]
-    return sorted(arch.glob("pretrained/*/seed*.safetensors"))
+    # from last epochs, seed0.last.safetensors, nothing is made
+    return sorted(arch.glob("pretrained/*/seed*[0-9].safetensors"))
 
 
 def _of_card(card: Path) -> Path:

@@ -40,10 +40,16 @@ def fell(now: float, best: float, chance: float) -> bool:
 
 
 def collapse(history: Records, chance: float) -> str | None:
-    """The mark of the first epoch whose PGD accuracy fell below half of the best before it."""
-    best = 0.0
+    """The mark of the first epoch whose PGD accuracy fell below half of the best before it.
+
+    Epochs whose record is `unsettled`, because they ended without final masks, are compared with
+    each other only, and the others likewise: what a cut takes is no collapse.
+    """
+    best, side = 0.0, False
     for record in history:
         now = record["val_pgd"]
+        if ("unsettled" in record) != side:
+            best, side = 0.0, not side
         if fell(now, best, chance):
             return (
                 f"single-step training collapsed in epoch {record['epoch']:g}: "

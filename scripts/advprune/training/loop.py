@@ -100,6 +100,11 @@ class Hook:
             setattr(self, name, state[name])
 
 
+def final(hooks: Iterable[Hook], loop: Loop) -> bool:
+    """Say whether the masks are final for all hooks."""
+    return all(hook.settled(loop) for hook in hooks)
+
+
 def gradient(parameter: Tensor) -> Tensor:
     """What the last backward pass has left; a parameter that took no part in it is a ValueError."""
     if parameter.grad is None:
@@ -143,9 +148,9 @@ class Trainer:
     """Runs training phases on one dataset under one threat.
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
-    job depends on) is the same. `marks` are lines for the card about what did not go as it should,
-    `ends` says of every phase which of its epochs was taken. `extra` images are mixed into the
-    loop's batches.
+    job depends on) is the same. `marks` are lines for the card about what a reader must know, `ends`
+    says of every phase which of its epochs was taken. `extra` images are mixed into the loop's
+    batches, which makes a mark.
     """
 
     train: Split
@@ -203,11 +208,13 @@ class Trainer:
         with bar(phase, total=steps, initial=loop.step) as progress:
             while loop.epoch < recipe.epochs and not loop.stop:
                 loop.rng = self.rng(phase, loop.epoch)
-                settled = all(hook.settled(loop) for hook in hooks)
+                settled = final(hooks, loop)
                 record = self._epoch(loop, objective, recipe, hooks, progress)
                 for hook in hooks:
                     hook.after_epoch(loop, record)
                 loop.epoch += 1
+                if not final(hooks, loop):
+                    record["unsettled"] = 1.0
                 record = self._monitor(loop, record, phase)
                 history.append(record)
                 if settled:
@@ -217,6 +224,8 @@ class Trainer:
         net.eval()
         if history:
             self.ends[phase] = choice.finish(net, history)
+            if self.extra and self.extra.mark not in self.marks:
+                self.marks.append(self.extra.mark)
         for text in choice.marks(history):
             log.warning("%s: %s", phase, text)
             self.marks.append(text)

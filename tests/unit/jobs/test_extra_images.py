@@ -9,9 +9,10 @@ from advprune.base.errors import UserError
 from advprune.data import npz
 from advprune.data.batches import Extra
 from advprune.data.dataset import Split
-from advprune.jobs.training_job import extra_images, extra_mark
+from advprune.jobs.training_job import extra_images, trainer, training
 from helpers.extra import write
 from helpers.small import blobs
+from helpers.training import THREAT
 
 
 def job(path, ratio, classes=3):
@@ -48,8 +49,16 @@ def test_a_file_of_other_images_is_refused(tmp_path):
         extra_images(job(path, 0.5))
 
 
+def test_a_job_that_trains_nothing_is_not_marked(tmp_path):
+    own = job(write(tmp_path / "extra.npz", 7, classes=3), 0.25)
+    own.data.val, own.data.pad, own.data.flip = blobs(6), 1, True
+    own.spec.threat, own.spec.seed, own.fingerprint = THREAT, 0, lambda: "a"
+    loop = trainer(own, tmp_path)
+    assert loop.extra.ratio == 0.25 and training(loop)["marks"] == []
+
+
 def test_the_mark_says_how_many_and_what_share():
     many = Split(torch.zeros(500_000, 0), torch.zeros(500_000))
     text = "trained with 500,000 extra images, half of every batch"
-    assert extra_mark(Extra(many, 0.5)) == text
-    assert extra_mark(Extra(many, 0.7)) == text.replace("half", "70 %")
+    assert Extra(many, 0.5).mark == text
+    assert Extra(many, 0.7).mark == text.replace("half", "70 %")

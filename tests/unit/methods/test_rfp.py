@@ -86,8 +86,10 @@ def test_without_the_robust_dataset_the_pretrained_net_is_cut_and_repaired_on_th
 def test_extra_images_are_no_part_of_the_robust_dataset(net, tmp_path, fits):
     task = task_with(tmp_path)
     extra = Extra(task.trainer.val, 0.5)
-    prune(net, dataclasses.replace(task, trainer=dataclasses.replace(task.trainer, extra=extra)))
+    trainer = dataclasses.replace(task.trainer, extra=extra)
+    prune(net, dataclasses.replace(task, trainer=trainer))
     assert [trainer.extra for _, trainer, *_ in fits] == [None, None]
+    assert trainer.marks == []
 
 
 def test_the_net_starts_fresh_and_is_repaired_from_where_it_was_cut(net, tmp_path, fits):

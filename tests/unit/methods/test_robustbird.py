@@ -72,6 +72,16 @@ def test_the_newest_mask_is_compared_with_all_in_the_queue():
     assert distances(ramp, ramp, ramp.flip(0)) == (1.0, False)
 
 
+def test_the_masks_of_the_stop_test_leave_no_convolution_empty(net):
+    layers = mk.weights(net, "filters")
+    with torch.no_grad():
+        net.layer2[0].conv1.weight.mul_(1e-9)
+    masks = EarlyBird(0.9, 2, 0.0).mask(net).split([w.numel() for w in layers.values()])
+    kept = {name: int(mask.sum()) for name, mask in zip(layers, masks, strict=True)}
+    assert kept["layer2.0.conv1"] == 1 and min(kept.values()) >= 1
+    assert sum(kept.values()) == mk.kept_count(sum(w.numel() for w in layers.values()), 0.9)
+
+
 def test_masks_that_stand_still_end_the_search_when_the_queue_is_full(net, tmp_path):
     task = task_with(tmp_path, epochs=8, lr=1e-9)
     base.load("robustbird").prune(net, task)

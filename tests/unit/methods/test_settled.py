@@ -5,6 +5,9 @@ import dataclasses
 import pytest
 import torch
 
+from advprune.evaluation.evaluate import training
+from advprune.jobs.training_job import last_epoch
+from advprune.jobs.training_job import training as card
 from advprune.methods import base
 from advprune.models.registry import build
 from advprune.plan.methods import known_methods, load_method
@@ -70,6 +73,33 @@ def test_methods_with_a_training_of_their_own_keep_its_best_too(net, key, tmp_pa
     base.load(key).finetune(net, masks, task)
     assert task.trainer.ends["finetune"].keep == "best"
     assert task.trainer.ends["finetune"].taken == 1
+
+
+@pytest.mark.parametrize("robust_dataset", [True, False])
+def test_rfp_keeps_the_last_epoch_of_its_training_and_the_best_of_its_repair(
+    net, robust_dataset, tmp_path
+):
+    """Its only masked training is in the prune job: cards and the last net must speak of that."""
+    task = falling_task("rfp", tmp_path)
+    params = task.params | {"steps": 2, "batches": 1, "repair": 0.5}
+    params["robust_dataset"] = robust_dataset
+    task = dataclasses.replace(task, structure="filters", sparsity=0.5, params=params)
+    method = base.load("rfp")
+    masks = method.prune(net, task)
+    method.finetune(net, masks, task)
+    ends = task.trainer.ends
+    epochs = EPOCHS // 2 if robust_dataset else EPOCHS
+    assert ends["prune-repair"].keep == "best"
+    assert (ends["prune-repair"].epochs, ends["prune-repair"].taken) == (epochs, 1)
+    if robust_dataset:
+        assert (ends["prune-train"].keep, ends["prune-train"].taken) == ("last", epochs)
+    of_the_card = training(card(task.trainer), {"best": {"pgd": 1.0}})
+    assert (of_the_card["best_epoch"], of_the_card["final_epochs"]) == (1, epochs)
+    assert of_the_card["epochs"] == EPOCHS
+    last = build(SMALL, torch.Generator())
+    last.load_state_dict(last_epoch(task.trainer))
+    assert any(not torch.equal(last.state_dict()[n], t) for n, t in net.state_dict().items())
+    assert mk.violations(net, masks) == mk.violations(last, masks) == []
 
 
 @pytest.mark.parametrize("key", ["flyingbird", "flyingbird_plus", "dnr"])

@@ -143,6 +143,15 @@ def test_a_variant_of_the_dataset_is_looked_at_with_the_images_that_it_shares(tr
     assert "digits-e4/resnet18/hydra/unstructured-0.9/seed0/autoattack-0.csv" in wrong(tree)
 
 
+def test_nothing_is_made_from_the_last_epoch_of_a_pretraining(tree):
+    best = tree / ARCH / "pretrained/trades-0/seed0.safetensors"
+    for path in (best, best.with_suffix(".json")):
+        path.rename(path.with_name(path.name.replace("seed0", "seed0.last")))
+    found = {path.name: problem for path, problem in verify(tree)}
+    assert found["seed0.last.safetensors"] == ""
+    assert found["pruned.safetensors"].startswith("was made from another pretrained")
+
+
 def test_trainings_under_way_are_not_judged(tree):
     hidden = tree / MODEL / ".checkpoint.state"
     hidden.mkdir()

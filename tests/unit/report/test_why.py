@@ -74,10 +74,11 @@ def test_attacks_and_evaluations_have_cards_too(tmp_path, name):
     assert "eps" in places
 
 
-def test_a_pretraining_is_found_by_its_folder(tmp_path):
+@pytest.mark.parametrize("card_name", ["seed0.json", "seed0.last.json"])
+def test_a_pretraining_is_found_by_its_folder(tmp_path, card_name):
     name = PROTOCOL.pretrain_name("digits", "resnet18", "hydra")
     spec = PROTOCOL.pretrain("digits", "resnet18", "hydra", 0)
-    path = written(tmp_path, f"../../../pretrained/{name}/seed0.json", "pretrain", spec)
+    path = written(tmp_path, f"../../../pretrained/{name}/{card_name}", "pretrain", spec)
     assert reasons(path.resolve(), PROTOCOL) == []
 
 

@@ -137,7 +137,7 @@ def test_a_small_fall_or_one_from_chance_is_no_collapse(tmp_path, levels):
 
 
 def test_without_an_epoch_to_go_back_to_it_is_only_marked(tmp_path):
-    net, loop, epochs = run(tmp_path, 2, 3, 1, 2, objective="fgsm", settled=(3,))
+    net, loop, epochs = run(tmp_path, 2, 3, 1, 2, objective="fgsm", settled=(9,))
     assert epochs == 4 and int(net.epoch) == 4 and loop.marks == [MARK]
 
 
@@ -150,6 +150,25 @@ def test_the_mark_names_the_first_collapse():
     )
     assert collapse(history(0.2, 0.4, 0.2), 0.1) is None  # not below half
     assert collapse(history(0.19, 0.0), 0.1) is None and collapse([], 0.1) is None
+
+
+@pytest.mark.parametrize(
+    ("levels", "settled", "marked"),
+    [
+        ((2, 3, 1, 1), (3,), False),  # the cut came in the third epoch, and took two thirds
+        ((2, 3, 1, 3), (3,), False),
+        ((3, 3, 1, 1), (4,), True),  # before the cut, which comes in the fourth
+        ((1, 3, 1, 1), (2, 3), True),  # after the cut, which came in the second
+    ],
+)
+@pytest.mark.parametrize("kill", [-1, 3, 5, 7])
+def test_a_fall_across_the_cut_is_no_collapse(tmp_path, levels, settled, marked, kill):
+    options = {"objective": "fgsm", "settled": settled}
+    if kill > 0:
+        with pytest.raises(KilledError):
+            run(tmp_path, *levels, extra=[KillAt(kill)], **options)
+    _, loop, epochs = run(tmp_path, *levels, extra=[KillAt(-1)], **options)
+    assert epochs == 4 and loop.marks == ([MARK] if marked else [])
 
 
 def test_objectives_say_whether_their_attack_is_a_single_step():

@@ -54,6 +54,16 @@ def test_validation_sees_no_extra_image(net, tmp_path, monkeypatch):
     assert all(split is task.val and extra is None for split, extra in judged)
 
 
+def test_only_what_trains_with_them_is_marked_and_once(net, tmp_path):
+    task, natural = with_extra(tmp_path), make({"name": "natural"}, THREAT)
+    task.fit(net, natural, dataclasses.replace(RECIPE, epochs=0), "none")
+    dataclasses.replace(task, extra=None).fit(net, natural, RECIPE, "without")
+    assert task.marks == []
+    for name in ("first", "second", "first"):  # the last is resumed when it is over
+        task.fit(net, natural, dataclasses.replace(RECIPE, epochs=1), name)
+        assert task.marks == ["trained with 30 extra images, 25 % of every batch"]
+
+
 @pytest.mark.parametrize("step", [1, 7])
 def test_a_killed_run_with_extra_images_resumes_to_the_same_bits(net, tmp_path, step):
     fresh = {k: v.clone() for k, v in net.state_dict().items()}
