@@ -148,9 +148,9 @@ class Trainer:
     """Runs training phases on one dataset under one threat.
 
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
-    job depends on) is the same. `marks` are lines for the card about what a reader must know, `ends`
-    says of every phase which of its epochs was taken. `extra` images are mixed into the loop's
-    batches, which makes a mark.
+    job depends on) is the same. `marks` are lines for the card about what a reader must know,
+    `ends` says of every phase which of its epochs was taken. `extra` images are mixed into the
+    loop's batches, which makes a mark.
     """
 
     train: Split
