@@ -21,7 +21,8 @@ from advprune.pruning import masks as mk
 from advprune.pruning.allocation import share_out
 from advprune.pruning.dropgrow import DropGrow, Plan, igq_masks
 from advprune.pruning.masks import Masks
-from advprune.training.loop import Loop, Trainer, robust_figures
+from advprune.training.loop import Loop, Trainer
+from advprune.training.monitor import robust_figures
 
 Figures = Callable[[nn.Module, int], tuple[float, float]]
 

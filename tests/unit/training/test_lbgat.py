@@ -14,7 +14,7 @@ from advprune.pruning import masks as mk
 from advprune.pruning.parametrization import attach, remove
 from advprune.pruning.reparam import Product
 from advprune.training.distill import Bottleneck
-from advprune.training.loop import accuracy, robust_accuracy
+from advprune.training.monitor import accuracy, robust_accuracy
 from advprune.training.objective import begin, make
 from advprune.training.objectives.lbgat import Lbgat
 from advprune.training.objectives.trades import Trades

@@ -10,7 +10,8 @@ from advprune.plan.specs import Recipe
 from advprune.pruning import masks as mk
 from advprune.pruning.admm import Admm
 from advprune.pruning.masked import KeepMasked
-from advprune.training.loop import Hook, Loop, accuracy, robust_accuracy
+from advprune.training.loop import Hook, Loop
+from advprune.training.monitor import accuracy, robust_accuracy
 from advprune.training.objective import make
 from advprune.training.recipes import multiplier
 from helpers.small import blobs
