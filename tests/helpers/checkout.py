@@ -55,7 +55,7 @@ class Checkout:
             shutil.copy(path, copy)
 
     def configure(self, config: dict) -> None:
-        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
     def snakemake(
         self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
@@ -100,9 +100,9 @@ class Checkout:
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.folder / path
-        text = file.read_text()
+        text = file.read_text(encoding="utf-8")
         assert old in text, f"{path} has no {old!r}"
-        file.write_text(text.replace(old, new, 1))
+        file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
     def change(self, path: str) -> None:
         """Add a line that does something, where the file is code; a comment elsewhere."""

@@ -87,9 +87,9 @@ class Cluster:
             gpus=self.gpus,
             memory=int(0.9 * pages * size) >> 20,
         )
-        (self.root / "slurm.conf").write_text(text)
+        (self.root / "slurm.conf").write_text(text, encoding="utf-8")
         lines = [f"NodeName={self.host} Name=gpu File={d}\n" for d in DEVICES[: self.gpus]]
-        (self.root / "gres.conf").write_text("".join(lines))
+        (self.root / "gres.conf").write_text("".join(lines), encoding="utf-8")
         ETC.mkdir(exist_ok=True)
         for name in FILES:
             (ETC / name).symlink_to(self.root / name)
@@ -123,9 +123,9 @@ class Cluster:
         """End one daemon, if the recorded process is still that daemon."""
         file = self.root / f"{name}.pid"
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
-            pid = int(file.read_text())
+            pid = int(file.read_text(encoding="utf-8"))
             comm = Path(f"/proc/{pid}/comm")
-            if comm.read_text().strip() != name:
+            if comm.read_text(encoding="utf-8").strip() != name:
                 return
             os.kill(pid, 15)
             self._wait(lambda: not comm.exists())
@@ -152,5 +152,8 @@ class Cluster:
             time.sleep(0.1)
 
     def _logs(self) -> str:
-        parts = [f"{p.name}:\n{p.read_text()[-1500:]}" for p in sorted(self.root.glob("*.log"))]
+        parts = [
+            f"{p.name}:\n{p.read_text(encoding='utf-8')[-1500:]}"
+            for p in sorted(self.root.glob("*.log"))
+        ]
         return "\n".join(parts)

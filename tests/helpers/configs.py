@@ -8,7 +8,7 @@ from advprune.plan.config import ROOT, load_config
 from advprune.plan.protocol import Protocol
 from advprune.plan.verdicts import Verdicts
 
-DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+DEMO = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text(encoding="utf-8"))
 
 
 def changed(path, value):

@@ -38,7 +38,7 @@ def broken(results: Path) -> list[str]:
 def _whole(path: Path) -> bool:
     try:
         if path.suffix == ".json":
-            json.loads(path.read_text())
+            json.loads(path.read_text(encoding="utf-8"))
         elif path.name == "train.safetensors":
             dataset.TrainingData.load(path)
         elif path.name == "test.safetensors":
@@ -46,7 +46,7 @@ def _whole(path: Path) -> bool:
         elif path.suffix == ".safetensors":
             load_checkpoint(path)
         elif path.suffix == ".csv":
-            return path.read_text().endswith("\n")
+            return path.read_text(encoding="utf-8").endswith("\n")
         else:
             return path.stat().st_size > 0
     except Exception:  # whatever is wrong with it, it is not whole

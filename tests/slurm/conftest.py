@@ -59,7 +59,7 @@ class Submission:
 
     @property
     def text(self) -> str:
-        return self.output.read_text()
+        return self.output.read_text(encoding="utf-8")
 
     @property
     def ids(self) -> list[str]:
@@ -73,7 +73,9 @@ class Submission:
 
     def log(self) -> str:
         """Logs of the jobs' scripts so far."""
-        return "".join(p.read_text() for p in self.checkout.folder.glob("logs/**/*.log"))
+        return "".join(
+            p.read_text(encoding="utf-8") for p in self.checkout.folder.glob("logs/**/*.log")
+        )
 
     def wait_for(self, condition, seconds: float = 900) -> None:
         end = time.monotonic() + seconds

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad config")]
 def checkout(tmp_path_factory):
     checkout = Checkout(tmp_path_factory.mktemp("bad") / "repo", tiny_config())
     (checkout.folder / "results/tiny").mkdir(parents=True)
-    (checkout.folder / "results/tiny/leaderboard.csv").write_text("made before")
+    (checkout.folder / "results/tiny/leaderboard.csv").write_text("made before", encoding="utf-8")
     return checkout
 
 
@@ -64,13 +64,13 @@ def tiny(**changes):
     ],
 )
 def test_it_is_refused_in_one_line_before_anything_runs(checkout, text, message):
-    (checkout.folder / "tiny.yaml").write_text(text)
+    (checkout.folder / "tiny.yaml").write_text(text, encoding="utf-8")
     done = checkout.snakemake("--cores", "1", check=False)
     assert done.returncode and message in done.stderr, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
     assert sum(message in line for line in done.stderr.splitlines()) == 1
     made = [p for p in (checkout.folder / "results").rglob("*") if p.is_file()]
-    assert [p.read_text() for p in made] == ["made before"]
+    assert [p.read_text(encoding="utf-8") for p in made] == ["made before"]
     assert not (checkout.folder / "never").exists()
 
 
@@ -108,9 +108,9 @@ def refused(checkout, message):
 
 def test_a_file_in_place_of_the_results(tmp_path):
     checkout = Checkout(tmp_path / "repo", tiny_config())
-    (checkout.folder / "results").write_text("made before")
+    (checkout.folder / "results").write_text("made before", encoding="utf-8")
     refused(checkout, "results is not a folder")
-    assert (checkout.folder / "results").read_text() == "made before"
+    assert (checkout.folder / "results").read_text(encoding="utf-8") == "made before"
 
 
 def test_results_on_a_read_only_disk(tmp_path):

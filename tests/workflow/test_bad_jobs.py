@@ -145,7 +145,7 @@ def empty(path, was):
 
 
 def text(path, was):
-    path.write_text("these are not the bytes\n")
+    path.write_text("these are not the bytes\n", encoding="utf-8")
 
 
 def missing(path, was):
@@ -207,7 +207,10 @@ def content(value):
 
 def lines(change):
     def make(path, was):
-        path.write_text("".join(change(was.read_text().splitlines(keepends=True))))
+        path.write_text(
+            "".join(change(was.read_text(encoding="utf-8").splitlines(keepends=True))),
+            encoding="utf-8",
+        )
 
     return make
 
@@ -334,7 +337,7 @@ def test_bad_input_is_one_line_and_overwrites_nothing(case, good, run, tmp_path)
     script, argument, damage, message = case
     (tmp_path / "out").mkdir()
     for suffix in (".csv", ".w", ".card", ".tex", ".md", ".json"):
-        (tmp_path / "out" / "result").with_suffix(suffix).write_text(OLD)
+        (tmp_path / "out" / "result").with_suffix(suffix).write_text(OLD, encoding="utf-8")
     value = damage
     if not isinstance(damage, str):
         listed = [*map(str, arguments(script, good, tmp_path / "out/result.csv"))]
@@ -345,7 +348,9 @@ def test_bad_input_is_one_line_and_overwrites_nothing(case, good, run, tmp_path)
     before = files(tmp_path)
     error = run(script, f"--{argument}", value)
     assert error.startswith("error: ") and error.count("\n") == 1, error
-    assert message in error and "Traceback" not in (tmp_path / "job.log").read_text()
+    assert message in error and "Traceback" not in (tmp_path / "job.log").read_text(
+        encoding="utf-8"
+    )
     after = files(tmp_path)
     assert {p: b for p, b in after.items() if p.name != "job.log"} == before
     assert not (tmp_path / "this-must-never-exist").exists()
@@ -353,12 +358,12 @@ def test_bad_input_is_one_line_and_overwrites_nothing(case, good, run, tmp_path)
 
 @pytest.mark.parametrize("script", ["dataset", "external", "evaluate", "gather", "leaderboard"])
 def test_a_place_that_cannot_be_written_is_one_line(script, run, tmp_path):
-    (tmp_path / "file").write_text(OLD)
+    (tmp_path / "file").write_text(OLD, encoding="utf-8")
     flag = "--csv" if script == "leaderboard" else "--out"
     (tmp_path / "out").mkdir()
     error = run(script, flag, tmp_path / "file" / "result.csv")
     assert error.startswith("error: ") and error.count("\n") == 1 and "file: " in error
-    assert (tmp_path / "file").read_text() == OLD
+    assert (tmp_path / "file").read_text(encoding="utf-8") == OLD
 
 
 def without_room(script, good, out, log, room=None):
@@ -384,11 +389,11 @@ def without_room(script, good, out, log, room=None):
 @pytest.mark.parametrize("script", ["dataset", "prune", "external", "evaluate", "gather"])
 def test_a_full_disk_is_one_line(script, room, good, tmp_path):
     out = tmp_path / "result.csv"
-    out.write_text(OLD)
+    out.write_text(OLD, encoding="utf-8")
     done = without_room(script, good, out, tmp_path / "job.log", room)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert "File too large" in done.stderr and out.read_text() == OLD
+    assert "File too large" in done.stderr and out.read_text(encoding="utf-8") == OLD
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.stat().st_size > room]
 
 

@@ -42,7 +42,7 @@ def test_the_pages_are_made_in_a_deployed_environment_without_torch(finished, tm
     )
     assert board.read_bytes() == before
     (python,) = checkout.folder.glob(".snakemake/conda/*/bin/python")
-    assert (checkout.folder / "prefix.txt").read_text() == str(python.parents[1])
+    assert (checkout.folder / "prefix.txt").read_text(encoding="utf-8") == str(python.parents[1])
     asked = subprocess.run([python, "-c", "import torch"], capture_output=True, text=True)
     assert "No module named 'torch'" in asked.stderr
 

@@ -23,12 +23,12 @@ def checkout(tmp_path_factory):
 @pytest.mark.parametrize("method", METHODS)
 def test_editing_one_method_plans_its_jobs_only(checkout, method):
     path = checkout.folder / "scripts" / "advprune" / "methods" / f"{method}.py"
-    before = path.read_text()
+    before = path.read_text(encoding="utf-8")
     try:
-        path.write_text(f"{before}\nCHANGED = True\n")
+        path.write_text(f"{before}\nCHANGED = True\n", encoding="utf-8")
         planned = checkout.planned()
     finally:
-        path.write_text(before)
+        path.write_text(before, encoding="utf-8")
     own = {(rule, name.split("/")[4]) for rule, name in planned if rule not in SUMMARIES}
     assert own == {(rule, method) for rule in OF_A_MODEL}
     assert {rule for rule, _ in planned} >= SUMMARIES

@@ -42,14 +42,14 @@ def test_it_gets_the_numbers_that_it_has_as_a_model_of_ours(checkout):
     training = {"epochs", "best_epoch", "final_epochs", "pgd20_last", "clean_last"}
     assert set(ours.index) - set(theirs.index) == training  # what is not known of it
     assert ours.drop(training).to_dict() == theirs.to_dict()
-    page = (checkout.folder / "results/tiny/leaderboard.html").read_text()
+    page = (checkout.folder / "results/tiny/leaderboard.html").read_text(encoding="utf-8")
     assert "Their net" in page and 'data-stage="external"' in page
     card = f"{MODELS}/external-theirs/unstructured-0.8/seed0/checkpoint.json"
-    assert "source" in json.loads((checkout.folder / card).read_text())["parents"]
+    assert "source" in json.loads((checkout.folder / card).read_text(encoding="utf-8"))["parents"]
 
 
 def test_a_run_of_nothing_else_trains_nothing(checkout, tmp_path):
-    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text())
+    config = yaml.safe_load((checkout.folder / "tiny.yaml").read_text(encoding="utf-8"))
     config["grid"] = []
     config["external"]["theirs"]["sparsity"] = 0.5
     config["external"]["theirs"]["path"] = str(checkout.folder / "theirs.pt")

@@ -74,7 +74,7 @@ def test_every_card_of_a_training_names_them(checkout):
     (pretrained,) = checkout.folder.glob("results/tiny/digits/resnet18/pretrained/*/seed0.json")
     own = [checkout.folder / MODEL / name for name in ("pruned.json", "checkpoint.json")]
     for card in (pretrained, *own):
-        content = json.loads(card.read_text())
+        content = json.loads(card.read_text(encoding="utf-8"))
         assert content["parents"]["extra"] == digest and content["spec"]["extra"] == 0.25
         assert content["marks"] == ["trained with 20 extra images, 25 % of every batch"]
     load_checkpoint(checkout.folder / MODEL / "checkpoint.safetensors")

@@ -23,7 +23,7 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bytes(finished,
         ours, theirs = (f / "results/tiny" / model / name for f in (repo, finished.folder))
         assert ours.read_bytes() == theirs.read_bytes(), name
     ours, theirs = (
-        (f / "results/tiny/leaderboard.csv").read_text().splitlines()
+        (f / "results/tiny/leaderboard.csv").read_text(encoding="utf-8").splitlines()
         for f in (repo, finished.folder)
     )
     assert ours == [theirs[0], *(line for line in theirs if line.startswith("lwm,"))]
@@ -56,5 +56,5 @@ def test_an_evaluation_that_is_killed_gives_the_same_tables(finished, tmp_path):
 def test_half_a_file_would_be_noticed(name, text, tmp_path):
     write_text(tmp_path / "whole.json", "{}\n")
     assert not broken(tmp_path)
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     assert broken(tmp_path) == [str(tmp_path / name)]

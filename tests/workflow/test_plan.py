@@ -38,7 +38,7 @@ def test_the_large_grids_plan_in_a_minute(snakemake, arguments, file, seconds):
     done = snakemake("-n", "--quiet", *arguments)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0, done.stderr
-    config = load_config(yaml.safe_load((ROOT / "config" / file).read_text()))
+    config = load_config(yaml.safe_load((ROOT / "config" / file).read_text(encoding="utf-8")))
     models = len(Protocol(config).models)
     assert f"{config['preset']}: {models} models on" in done.stderr
     assert re.search(rf"finetune\s+{models}\b", done.stdout + done.stderr)
@@ -85,7 +85,7 @@ def test_missing_data_is_one_line_that_names_data_root(tmp_path):
 
 def rule_bodies():
     for path in tracked("rules"):
-        for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+        for body in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
             yield body.split(":", 1)[0], body
 
 

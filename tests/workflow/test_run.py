@@ -45,7 +45,10 @@ def test_every_model_has_its_last_epoch_and_how_it_was_trained(finished):
     for method, row in table.iterrows():
         (folder,) = finished.folder.glob(f"results/tiny/digits/resnet18/{method}/*/seed0")
         best, last = (load_checkpoint(folder / f"{n}.safetensors") for n in ("checkpoint", "last"))
-        cards = [json.loads((folder / f"{n}.json").read_text()) for n in ("checkpoint", "last")]
+        cards = [
+            json.loads((folder / f"{n}.json").read_text(encoding="utf-8"))
+            for n in ("checkpoint", "last")
+        ]
         assert all(mk.violations(net.net, best.masks) == [] for net in (best, last))
         assert cards[0]["epochs"] == cards[1]["epochs"]
         assert row["epochs"] == sum(cards[0]["epochs"].values())
@@ -61,9 +64,9 @@ def test_the_pages_are_there_and_the_logs_say_something(finished):
     results = finished.folder / "results" / "tiny"
     assert (results / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert (results / "curves.pdf").read_bytes()[:4] == b"%PDF"
-    assert "<table" in (results / "leaderboard.html").read_text()
+    assert "<table" in (results / "leaderboard.html").read_text(encoding="utf-8")
     log = finished.folder / "logs/tiny/prune/digits/resnet18/hydra/unstructured-0.8/seed0.log"
-    assert "epoch 2/2" in log.read_text()
+    assert "epoch 2/2" in log.read_text(encoding="utf-8")
     assert not list(results.rglob(".*.state")) and not list(results.rglob(".*.tmp"))
 
 
@@ -80,8 +83,10 @@ def test_a_second_checkout_elsewhere_gives_the_same_bytes(finished, tmp_path):
         for name in ("checkpoint.safetensors", "last.safetensors", "pgd.json", "evaluation.json"):
             path = f"results/tiny/digits/resnet18/{method}/{target}/seed0/{name}"
             assert (again.folder / path).read_bytes() == (finished.folder / path).read_bytes(), name
-    rows = (finished.folder / "results/tiny/leaderboard.csv").read_text().splitlines()
-    ours = (again.folder / "results/tiny/leaderboard.csv").read_text().splitlines()
+    rows = (
+        (finished.folder / "results/tiny/leaderboard.csv").read_text(encoding="utf-8").splitlines()
+    )
+    ours = (again.folder / "results/tiny/leaderboard.csv").read_text(encoding="utf-8").splitlines()
     assert set(ours) <= set(rows) and len(ours) == 3
 
 

@@ -148,7 +148,9 @@ def test_comments_docstrings_and_layout_plan_nothing(checkout, path, old, new):
 
 def test_a_new_objective_plans_nothing(checkout):
     folder = checkout.folder / "scripts/advprune/training/objectives"
-    (folder / "mine.py").write_text((folder / "pgd.py").read_text())
+    (folder / "mine.py").write_text(
+        (folder / "pgd.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     assert checkout.planned() == set()
 
 
@@ -327,7 +329,7 @@ def test_readme_docs_and_tests_plan_nothing(checkout):
     for name in ("README.md", "docs/digits.md", "tests/unit/test_new.py", "Makefile"):
         file = checkout.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("changed")
+        file.write_text("changed", encoding="utf-8")
     assert checkout.planned() == set()
 
 

@@ -144,7 +144,7 @@ def test_a_lost_page_is_made_again_alone(checkout):
 
 def test_the_config_is_not_merged_into_the_default_one(checkout):
     """With --configfile the paper's datasets must not creep back in."""
-    text = (checkout.folder / "config" / "config.yaml").read_text()
+    text = (checkout.folder / "config" / "config.yaml").read_text(encoding="utf-8")
     assert "cifar10" in text
-    (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_config()))
+    (checkout.folder / "tiny.yaml").write_text(yaml.safe_dump(tiny_config()), encoding="utf-8")
     assert "cifar10" not in checkout.snakemake("--summary").stdout

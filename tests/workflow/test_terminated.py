@@ -51,7 +51,7 @@ def terminated(repo, rule, script, log, words):
     ) as run:
 
         def working():
-            begun = any(words in p.read_text() for p in repo.glob(f"logs/**/{log}"))
+            begun = any(words in p.read_text(encoding="utf-8") for p in repo.glob(f"logs/**/{log}"))
             family = psutil.Process(run.pid).children(recursive=True)
             return begun and [p for p in family if script in p.cmdline()]
 
@@ -61,7 +61,7 @@ def terminated(repo, rule, script, log, words):
     assert run.returncode == 0, output
     assert not list((repo / "results").rglob(".*"))
     (found,) = (repo / "logs/tiny" / rule).rglob(log)
-    return found.read_text()
+    return found.read_text(encoding="utf-8")
 
 
 def test_a_terminated_training_is_resumed_by_the_next_attempt(tmp_path):

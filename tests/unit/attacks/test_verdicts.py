@@ -38,7 +38,7 @@ def test_round_trip_is_exact(tmp_path):
     distance = [np.float32(0.1), 0.1, 1 / 3, 5e-324, 0.0, np.inf, 8 / 255]
     frame = hofmn(range(7), distance)
     write_table(tmp_path / "a.csv", frame)
-    text = (tmp_path / "a.csv").read_text()
+    text = (tmp_path / "a.csv").read_text(encoding="utf-8")
     assert text.splitlines()[:2] == [
         "index,label,clean_correct,distance",
         "0,3,True,0.10000000149011612",
@@ -93,8 +93,10 @@ def test_duplicates_and_gaps_are_refused(tmp_path, shards, message):
 def test_wrong_files_are_named_in_one_line(tmp_path):
     write_table(tmp_path / "a.csv", hofmn([0], [0.1]))
     write_table(tmp_path / "b.csv", autoattack([1]))
-    (tmp_path / "c.csv").write_text("index,label,clean_correct,distance\n0,1,True,far\n")
-    (tmp_path / "d.csv").write_text("")
+    (tmp_path / "c.csv").write_text(
+        "index,label,clean_correct,distance\n0,1,True,far\n", encoding="utf-8"
+    )
+    (tmp_path / "d.csv").write_text("", encoding="utf-8")
     for paths, message in [
         (["a.csv", "b.csv"], "b.csv: another kind"),
         (["c.csv"], "c.csv: damaged"),

@@ -93,7 +93,7 @@ def add(a, b):
 def digest(folder, text, name="module.py"):
     path = folder / str(abs(hash(text))) / name
     path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return imports.digest(path)
 
 

@@ -15,7 +15,7 @@ SINGLE = "digits/resnet18/hydra/unstructured-0.9/seed{}/evaluation.json"
 
 def write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     return path
 
 

@@ -119,14 +119,14 @@ def test_the_table_comes_back_as_it_was_written(tmp_path):
     *key, _ = (rows[0][name] for name in IDENTITY)
     assert found[*key, 0]["compact_macs"] == 1000 and found[*key, 0]["one_compact_ms"] == 12.5
     assert [pd.isna(row["compact_macs"]) for row in found.values()] == [False, False, True]
-    lines = (tmp_path / "costs.csv").read_text()
+    lines = (tmp_path / "costs.csv").read_text(encoding="utf-8")
     assert ",1000," in lines and "1000.0" not in lines
 
 
 @pytest.mark.parametrize("content", ["", "method,seed\nlwm,0\n", None])
 def test_another_file_is_a_user_error(tmp_path, content):
     if content is not None:
-        (tmp_path / "costs.csv").write_text(content)
+        (tmp_path / "costs.csv").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"costs\.csv: not a table of costs"):
         report.load(tmp_path / "costs.csv")
 

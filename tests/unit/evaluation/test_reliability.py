@@ -72,7 +72,7 @@ def test_a_mark_begins_above_its_limit(name):
 
 def test_every_mark_is_explained_on_the_page_and_in_the_docs():
     assert set(MARKS) == set(LIMITS)
-    text = (ROOT / "docs" / "reliability.md").read_text()
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     for label, _ in MARKS.values():
         assert f"**{label}**" in text
 

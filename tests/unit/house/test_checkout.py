@@ -14,7 +14,7 @@ def repository(tmp_path, monkeypatch):
     folder = tmp_path / "their own"
     for name in ("config/methods/lwm.yaml", "scripts/prune.py"):
         (folder / name).parent.mkdir(parents=True)
-        (folder / name).write_text("tracked: true\n")
+        (folder / name).write_text("tracked: true\n", encoding="utf-8")
     monkeypatch.setattr(checkout, "ROOT", folder)
     checkout.tracked.cache_clear()
     yield folder
@@ -22,7 +22,7 @@ def repository(tmp_path, monkeypatch):
 
 
 def own_files(folder):
-    (folder / "config/methods/mine.yaml").write_text("tracked: false\n")
+    (folder / "config/methods/mine.yaml").write_text("tracked: false\n", encoding="utf-8")
     (folder / "scripts/__pycache__").mkdir()
     (folder / "scripts/__pycache__/prune.pyc").write_bytes(b"")
 

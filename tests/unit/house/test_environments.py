@@ -28,7 +28,7 @@ TWIN = {"opencv-python": "opencv-python-headless"}
 
 
 def content(name):
-    return yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text())
+    return yaml.safe_load((ROOT / "envs" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def pins(name):
@@ -39,7 +39,7 @@ def pins(name):
 def rules():
     """(rule, its environment, its script)."""
     for path in tracked("rules"):
-        for body in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+        for body in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
             environment = re.findall(r"conda:\n\s+environment\(\"(\w+)\"\)", body)
             yield body.split(":", 1)[0], environment, re.search(r'run\w*\("(\w+)"\)', body)[1]
 
@@ -51,7 +51,7 @@ def third_party(script):
     modules = [f"{p}.{m}" for p in by_name.get(script, ()) for m in imports.modules_in(p)]
     files = {imports.SCRIPTS / f"{script}.py", *imports.code_files(script, *modules)}
     names = set()
-    for node in (n for f in files for n in ast.walk(ast.parse(f.read_text()))):
+    for node in (n for f in files for n in ast.walk(ast.parse(f.read_text(encoding="utf-8")))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -81,7 +81,7 @@ def test_an_environment_is_exact(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_environment_has_what_the_requirements_and_this_python_have(name):
-    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     complete = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     for package, version in pins(name).items():
         package = TWIN.get(package, package)
@@ -109,7 +109,7 @@ def test_an_environment_can_be_resolved(name, tmp_path):
     file = tmp_path / "pins.txt"
 
     def resolve(text):
-        file.write_text(text)
+        file.write_text(text, encoding="utf-8")
         command = [uv, "pip", "compile", "--quiet", "--python-version", "3.11", file]
         return subprocess.run(command, capture_output=True, text=True)
 

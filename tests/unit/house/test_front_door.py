@@ -7,7 +7,7 @@ import yaml
 
 from helpers.checkout import ROOT
 
-MAKEFILE = (ROOT / "Makefile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.M))
 TEMPLATES = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
@@ -25,14 +25,16 @@ def test_the_makefile_lists_its_targets_on_top():
 def test_continuous_integration_does_what_a_checkout_does():
     (job,) = content(".github/workflows/ci.yml")["jobs"].values()
     assert job["steps"][-1] == {"run": "bash .ci/run"}
-    calls = set(re.findall(r"make ([a-z-]+)", (ROOT / ".ci" / "run").read_text()))
+    calls = set(re.findall(r"make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8")))
     assert {"lint", "test"} <= calls <= TARGETS
 
 
 def test_the_hooks_are_the_tools_of_the_environment():
     (repository,) = content(".pre-commit-config.yaml")["repos"]
     assert repository["repo"] == "local"
-    pins = re.findall(r"^(\S+)==", (ROOT / "requirements.txt").read_text(), flags=re.M)
+    pins = re.findall(
+        r"^(\S+)==", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.M
+    )
     for hook in repository["hooks"]:
         program = hook["entry"].split()[0]
         assert program.startswith(".venv/bin/") and program.rsplit("/")[-1] in pins

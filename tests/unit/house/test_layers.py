@@ -68,11 +68,11 @@ def test_packages_import_nothing(path):
     """An import in a package would make every module below depend on it."""
     assert not [
         n
-        for n in ast.walk(ast.parse(path.read_text()))
+        for n in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(n, (ast.Import, ast.ImportFrom))
     ]
 
 
 @pytest.mark.parametrize("path", FILES)
 def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= 400
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

@@ -13,8 +13,12 @@ import pytest
 from helpers.checkout import ROOT
 
 LIBRARY = ROOT / "scripts" / "advprune"
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PINS = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "requirements.txt").read_text(), flags=re.M))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PINS = dict(
+    re.findall(
+        r"^(\S+)==(\S+)$", (ROOT / "requirements.txt").read_text(encoding="utf-8"), flags=re.M
+    )
+)
 DISTRIBUTION = {"adv_lib": "adv-lib", "imagecorruptions": "imagecorruptions-imaug"}
 DISTRIBUTION |= {"jinja2": "Jinja2", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 # what an import needs besides, without asking for it itself
@@ -32,7 +36,7 @@ def imported():
     """Distributions whose modules the library imports."""
     names = set()
     for path in LIBRARY.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:

@@ -62,5 +62,5 @@ def test_termination_leaves_no_half_written_file(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["job.log"]
-    assert "terminated from outside" in (tmp_path / "job.log").read_text()
+    assert "terminated from outside" in (tmp_path / "job.log").read_text(encoding="utf-8")
     assert not done.stderr

@@ -47,10 +47,10 @@ def test_provenance_sees_commits_and_changes(tmp_path, monkeypatch):
         pytest.skip("needs git")
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "cards.py"))
     assert (of_job()["commit"], of_job()["dirty"]) == (None, None)
-    (tmp_path / "cards.py").write_text("")
+    (tmp_path / "cards.py").write_text("", encoding="utf-8")
     git("init")
     git("add", ".")
     git("commit", "-m", "one")
     assert (of_job()["commit"], of_job()["dirty"]) == (git("rev-parse", "HEAD"), False)
-    (tmp_path / "cards.py").write_text("changed")
+    (tmp_path / "cards.py").write_text("changed", encoding="utf-8")
     assert of_job()["dirty"] is True

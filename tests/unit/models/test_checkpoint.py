@@ -85,7 +85,7 @@ def test_masks_that_share_memory_can_be_saved(net, tmp_path):
 def test_card_lies_beside_and_names_the_file_by_its_sum(net, tmp_path):
     path = tmp_path / "net.safetensors"
     save_checkpoint(path, net, SPEC, card={"seed": 7})
-    card = json.loads((tmp_path / "net.json").read_text())
+    card = json.loads((tmp_path / "net.json").read_text(encoding="utf-8"))
     assert card == {"seed": 7, "net": SPEC.to_dict(), "sha256": sha256(path)}
     if shutil.which("sha256sum"):
         out = subprocess.run(["sha256sum", path], capture_output=True, text=True, check=True)

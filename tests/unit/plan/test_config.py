@@ -88,7 +88,7 @@ def test_a_bad_configuration_is_one_clear_line(path, value, message):
 
 @pytest.mark.parametrize("path", GRIDS)
 def test_the_shipped_configurations_are_valid(path):
-    assert Protocol(load_config(yaml.safe_load(path.read_text()))).models
+    assert Protocol(load_config(yaml.safe_load(path.read_text(encoding="utf-8")))).models
 
 
 @pytest.mark.parametrize("key", shipped_methods())

@@ -25,7 +25,9 @@ CONFIGS = [
 
 @functools.cache
 def protocol(name):
-    return Protocol(load_config(yaml.safe_load((ROOT / "config" / name).read_text())))
+    return Protocol(
+        load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+    )
 
 
 def cases():

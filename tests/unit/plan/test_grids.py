@@ -24,7 +24,9 @@ COMMON = ["all.yaml", "digits.yaml"]
 
 @functools.cache
 def protocol(name):
-    return Protocol(load_config(yaml.safe_load((ROOT / "config" / name).read_text())))
+    return Protocol(
+        load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+    )
 
 
 def grid(name):
@@ -86,7 +88,7 @@ def test_variants_of_the_references_differ_by_their_objective_alone():
 
 @pytest.mark.parametrize("kind", ["unstructured", "structured"])
 def test_all_methods_are_those_that_the_block_has_sparsities_for(kind):
-    content = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text())
+    content = yaml.safe_load((ROOT / "config" / "digits.yaml").read_text(encoding="utf-8"))
     content["grid"] = content["grid"][:1]
     del content["grid"][0][kind]
     models = Protocol(load_config(content)).models

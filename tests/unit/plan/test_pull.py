@@ -35,7 +35,9 @@ def published(key):
 
 def plans(name, key):
     """Plans of a method in a configuration, with the training images of their datasets."""
-    run = Protocol(load_config(yaml.safe_load((ROOT / "config" / name).read_text())))
+    run = Protocol(
+        load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+    )
     found = {m.dataset: run.plan(m) for m in run.models if m.method == key}
     return [(plan, spec_of(dataset).train) for dataset, plan in found.items()]
 

@@ -98,5 +98,9 @@ def test_parts_are_found_on_their_layer_with_what_they_are_for(net):
 
 def test_nothing_else_in_the_library_puts_parts_on_or_takes_them_off():
     library = ROOT / "scripts" / "advprune"
-    users = {path.stem for path in library.rglob("*.py") if "_parametriz" in path.read_text()}
+    users = {
+        path.stem
+        for path in library.rglob("*.py")
+        if "_parametriz" in path.read_text(encoding="utf-8")
+    }
     assert users == {"parametrization", "plain"}  # which looks through them

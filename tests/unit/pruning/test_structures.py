@@ -87,7 +87,7 @@ def test_what_is_prunable(net):
 def test_all_lists_of_structures_are_one():
     assert tuple(STRUCTURES) == names.STRUCTURES
     schemas = [
-        yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text())
+        yaml.safe_load((ROOT / f"workflow/schemas/{name}.schema.yaml").read_text(encoding="utf-8"))
         for name in ("config", "method")
     ]
     lists = [found for schema in schemas for found in enumerated(schema, "unstructured")]

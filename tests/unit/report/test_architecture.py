@@ -28,7 +28,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.setattr(architecture, "LAYERS", [{"base"}, {"nets"}, {"show"}])
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
 
 
@@ -60,6 +60,6 @@ def test_a_folder_without_a_layer_is_refused(root):
 
 def test_every_rule_of_this_repository_is_on_the_walk():
     here = Path(__file__).resolve().parents[3]
-    text = "".join(path.read_text() for path in (here / "rules").glob("*.smk"))
+    text = "".join(path.read_text(encoding="utf-8") for path in (here / "rules").glob("*.smk"))
     page = architecture.render(here)
     assert all(f"| `{rule}` |" in page for rule in re.findall(r"^rule (\w+):", text, flags=re.M))

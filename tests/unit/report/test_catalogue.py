@@ -97,6 +97,6 @@ def test_every_kind_of_structure_in_the_taxonomy_is_implemented(key):
 
 def test_a_table_without_the_columns_is_refused(tmp_path):
     path = tmp_path / "leaderboard.csv"
-    path.write_text("method,clean\nhydra,80\n")
+    path.write_text("method,clean\nhydra,80\n", encoding="utf-8")
     with pytest.raises(UserError, match="lacks dataset"):
         catalogue.load_published(path)

@@ -68,7 +68,7 @@ def test_unfit_evaluations_are_named(tmp_path, damage):
 
 def test_a_damaged_yaml_of_a_method_is_named(tmp_path):
     path = tmp_path / "hydra.yaml"
-    path.write_text("name: no key\n")
+    path.write_text("name: no key\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"hydra\.yaml"):
         records.load_methods([path])
 
@@ -173,7 +173,9 @@ def test_how_models_were_trained_is_shown_everywhere(tmp_path):
     other = frame[frame.method == "awt"].iloc[0]
     assert other[tables.TRAINING[:-1]].isna().all() and other.marks == "" and other.status == "ok"
     tables.write_csv(frame, tmp_path / "t.csv")
-    assert ",61,12,20,0.5,0.3,0.8,it fell; again\n" in (tmp_path / "t.csv").read_text()
+    assert ",61,12,20,0.5,0.3,0.8,it fell; again\n" in (tmp_path / "t.csv").read_text(
+        encoding="utf-8"
+    )
     text = latex(tmp_path, rows)
     assert r"& 50.0 / 35.0 & 60.5 \\" in text and r"& -- / -- & -- \\" in text
     assert re.search(r"\? hydra, .*seed 1: it fell; again", printed(rows, width=200))
@@ -200,7 +202,7 @@ def test_latex_is_well_formed_and_explains_flags(tmp_path):
 
 
 def printed(evaluations, width=110):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=open("/dev/null", "w", encoding="utf-8"))  # noqa: SIM115
     console.print(tables.console(tables.leaderboard(evaluations)))
     return console.export_text()
 
@@ -238,7 +240,7 @@ def run_script(name, *arguments):
 def test_scripts_write_everything_without_torch(tmp_path):
     paths = saved(tmp_path, SEVERAL)
     method = tmp_path / "hydra.yaml"
-    method.write_text(json.dumps(method_entry("hydra")))
+    method.write_text(json.dumps(method_entry("hydra")), encoding="utf-8")
     out = tmp_path / "out"
     inputs = ("--evaluations", *paths, "--methods", method)
     drawn = run_script(
@@ -261,7 +263,7 @@ def test_scripts_write_everything_without_torch(tmp_path):
     )  # fmt: skip
     assert again.returncode == 0, again.stderr
     assert (out / "m.csv").read_bytes() == (out / "l.csv").read_bytes()  # times are not in it
-    assert "12.5 ms" in (out / "m.html").read_text()
+    assert "12.5 ms" in (out / "m.html").read_text(encoding="utf-8")
     check = "import sys; sys.path.insert(0, sys.argv[1]); import leaderboard, curves; "
     code = check + "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code, SCRIPTS]).returncode == 0

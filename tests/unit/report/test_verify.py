@@ -38,15 +38,15 @@ def tree(tmp_path):
     root = tmp_path / "results"
     data, test = (root / f"digits/{part}.safetensors" for part in ("train", "test"))
     data.parent.mkdir(parents=True)
-    data.write_text("training images")
-    test.write_text("test images")
+    data.write_text("training images", encoding="utf-8")
+    test.write_text("test images", encoding="utf-8")
     extra = tmp_path / "more.npz"
-    extra.write_text("extra images, which may lie anywhere")
+    extra.write_text("extra images, which may lie anywhere", encoding="utf-8")
     dense = net(root / ARCH / "pretrained/trades-0/seed0.safetensors", 1, data=data, extra=extra)
     pruned = net(root / MODEL / "pruned.safetensors", 2, data=data, pretrained=dense)
     net(root / MODEL / "checkpoint.safetensors", 3, data=data, pruned=pruned)
     for name in COUNTED[:2]:
-        (root / MODEL / name).write_text(name)
+        (root / MODEL / name).write_text(name, encoding="utf-8")
     net_sum = sha256(root / MODEL / "checkpoint.safetensors")
     card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(test)}}
     card["parents"]["checkpoint"] = net_sum
@@ -81,7 +81,7 @@ def test_a_tree_is_looked_at_wherever_it_lies(tree, monkeypatch):
 
 
 def replace(root, name):
-    (root / name).write_text("something else")
+    (root / name).write_text("something else", encoding="utf-8")
 
 
 def remove(root, name):
@@ -90,12 +90,12 @@ def remove(root, name):
 
 def extend(root, name):
     file = root / name
-    file.write_text(file.read_text() + "one more row\n")
+    file.write_text(file.read_text(encoding="utf-8") + "one more row\n", encoding="utf-8")
 
 
 def change(root, name):
     file = root / name
-    file.write_text(file.read_text().replace("0.3", "0.4"))
+    file.write_text(file.read_text(encoding="utf-8").replace("0.3", "0.4"), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_variant_of_the_dataset_is_looked_at_with_the_images_that_it_shares(tr
     assert wrong(tree) == {}
     assert len(list(verify(tree))) == 8 + 5
     hashed.cache_clear()
-    (tree / "digits/test.safetensors").write_text("other images")
+    (tree / "digits/test.safetensors").write_text("other images", encoding="utf-8")
     assert "digits-e4/resnet18/hydra/unstructured-0.9/seed0/autoattack-0.csv" in wrong(tree)
 
 
@@ -155,8 +155,8 @@ def test_nothing_is_made_from_the_last_epoch_of_a_pretraining(tree):
 def test_trainings_under_way_are_not_judged(tree):
     hidden = tree / MODEL / ".checkpoint.state"
     hidden.mkdir()
-    (hidden / "epoch.safetensors").write_text("half")
-    (tree / MODEL / ".new.safetensors").write_text("half")
+    (hidden / "epoch.safetensors").write_text("half", encoding="utf-8")
+    (tree / MODEL / ".new.safetensors").write_text("half", encoding="utf-8")
     assert wrong(tree) == {}
 
 
