@@ -10,13 +10,16 @@ import pytest
 from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-STANDIN = ROOT / "tests" / "helpers" / "conda" / "bin"
+STANDIN = ROOT / "tests" / "helpers" / "conda"
 PAGES = ("evaluate", "gather", "curves", "leaderboard")
 
 
-def path():
-    """PATH on which the stand-in comes first."""
-    return os.pathsep.join([str(STANDIN), os.path.dirname(sys.executable), os.environ["PATH"]])
+@pytest.fixture
+def path(tmp_path):
+    """PATH on which the stand-in comes first; Snakemake cannot use a conda below a space."""
+    shutil.copytree(STANDIN, tmp_path / "conda")
+    folders = [str(tmp_path / "conda" / "bin"), os.path.dirname(sys.executable)]
+    return os.pathsep.join([*folders, os.environ["PATH"]])
 
 
 @pytest.fixture
@@ -28,7 +31,9 @@ def registry(tmp_path):
         pytest.skip(f"no package registry: {done.stderr.splitlines()[-1]}")
 
 
-def test_the_pages_are_made_in_a_deployed_environment_without_torch(finished, tmp_path, registry):
+def test_the_pages_are_made_in_a_deployed_environment_without_torch(
+    finished, tmp_path, path, registry
+):
     """Every package that a report step needs is pinned in envs/report.yaml, and none is torch."""
     checkout = finished.copy(tmp_path / "repo")
     board = checkout.folder / "results/tiny/leaderboard.csv"
@@ -38,7 +43,7 @@ def test_the_pages_are_made_in_a_deployed_environment_without_torch(finished, tm
     checkout.edit("scripts/leaderboard.py", "    parser = ", f"{where}    parser = ")
     checkout.snakemake(
         *("--cores", "1", "--sdm", "conda", "--allowed-rules", *PAGES),
-        environment={"PATH": path()},
+        environment={"PATH": path},
     )
     assert board.read_bytes() == before
     (python,) = checkout.folder.glob(".snakemake/conda/*/bin/python")
@@ -48,11 +53,11 @@ def test_the_pages_are_made_in_a_deployed_environment_without_torch(finished, tm
 
 
 @pytest.mark.skipif(not os.environ.get("ADVPRUNE_CONDA"), reason="takes 18 GB: make test-conda")
-def test_the_whole_run_in_its_environments_gives_the_same_bytes(finished, tmp_path, registry):
+def test_the_whole_run_in_its_environments_gives_the_same_bytes(finished, tmp_path, path, registry):
     checkout = Checkout(tmp_path / "repo", tiny_config())
     environments = checkout.folder / ".snakemake/conda"
     try:
-        checkout.snakemake("--cores", "2", "--sdm", "conda", environment={"PATH": path()})
+        checkout.snakemake("--cores", "2", "--sdm", "conda", environment={"PATH": path})
         used = ("data", "train", "attack", "report")
         wanted = {(checkout.folder / f"envs/{name}.yaml").read_bytes() for name in used}
         assert {file.read_bytes() for file in environments.glob("*_.yaml")} == wanted

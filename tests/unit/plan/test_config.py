@@ -170,7 +170,7 @@ def test_reliability_jobs_repeat_the_attacks_as_they_were_and_have_a_sample_by_d
     protocol = Protocol(load_config(copy.deepcopy(DEMO)))
     model = protocol.models[0]
     expected = ReliabilitySpec(
-        "resnet18", 0, 0.2, 100, 100, batch=100, version="standard", fmn_steps=100
+        "resnet18", 0, 0.2, 100, 100, batch=200, version="standard", fmn_steps=100
     )
     assert Verdicts(protocol).reliability(model) == expected
     protocol = Protocol(load_config(changed("evaluation.reliability", {"images": 7})))
