@@ -7,7 +7,7 @@ import torch
 
 from advprune.data.batches import Augment, Extra
 from advprune.data.dataset import Split
-from advprune.training import loop
+from advprune.training import loop, monitor
 from advprune.training.objective import make
 from helpers.small import blobs
 from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer
@@ -40,14 +40,15 @@ def test_every_batch_of_every_epoch_has_its_share(net, tmp_path):
 
 
 def test_validation_sees_no_extra_image(net, tmp_path, monkeypatch):
-    judged, batches = [], loop.batches
+    judged, batches = [], monitor.batches
 
     def watched(split, *arguments, **options):
         if split.images.shape[0] == 12:  # the validation images
             judged.append((split, options.get("extra")))
         return batches(split, *arguments, **options)
 
-    monkeypatch.setattr(loop, "batches", watched)
+    for module in (loop, monitor):
+        monkeypatch.setattr(module, "batches", watched)
     task = with_extra(tmp_path)
     task.fit(net, make({"name": "natural"}, THREAT), RECIPE, "p")
     assert len(judged) == 2 * RECIPE.epochs  # clean and attacked
