@@ -1,12 +1,6 @@
 # in:  a model and the verdicts on it        out: what speaks against them, and what else is asked
 
 
-def last_epoch(wildcards):
-    """Input function: the net of the last epoch; only one is known that was trained elsewhere."""
-    known = wildcards.method in PROTOCOL.methods
-    return PATHS.of_model("last.safetensors").format(**wildcards) if known else []
-
-
 rule pgd:
     """What PGD-20 leaves of the best epoch and of the last, which shows robust overfitting."""
     input:

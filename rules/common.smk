@@ -239,6 +239,12 @@ def teacher(wildcards):
     return pretrained(wildcards) if PROTOCOL.plan(wildcards).teacher else []
 
 
+def last_epoch(wildcards):
+    """Input function: the net of the last epoch; only one is known that was trained elsewhere."""
+    known = wildcards.method in PROTOCOL.methods
+    return PATHS.of_model("last.safetensors").format(**wildcards) if known else []
+
+
 def shards(pattern, attack):
     """Input function: a file of every shard of a model."""
     return lambda w: [
