@@ -13,7 +13,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -23,7 +22,6 @@ from advprune.base import progress
 from advprune.base.files import write_json
 from advprune.base.record import to_json
 from advprune.data.prepare import prepare
-from advprune.data.tensorfile import save_tensors
 from advprune.evaluation.reliability import INDICATORS
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
@@ -32,6 +30,23 @@ from advprune.plan.protocol import Protocol
 from advprune.plan.specs import ExternalSpec
 from advprune.plan.verdicts import Verdicts
 from helpers.checkout import ROOT, tiny_config
+from helpers.damages import (
+    TEST_OF_CIFAR10,
+    content,
+    dataset_of,
+    empty,
+    folder,
+    good_one,
+    lines,
+    missing,
+    net_of,
+    one_bit,
+    runs_code,
+    state,
+    text,
+    truncated,
+    without_splits,
+)
 from helpers.report_samples import evaluation
 
 PROTOCOL = Protocol(load_config(tiny_config()))
@@ -53,13 +68,6 @@ SPECS = {
 FOUND = {"images": 10, "indicators": dict.fromkeys(INDICATORS, 0), "missed": []}
 CHECKED = {"images": 10, "best": {"clean": 0.9, "pgd": 0.5, "largest_answer": 0.2}}
 OLD = "made before"
-
-
-class Code:
-    """An object whose unpickling runs code."""
-
-    def __reduce__(self):
-        return (os.mkdir, ("this-must-never-exist",))
 
 
 @pytest.fixture(scope="module")
@@ -125,101 +133,6 @@ def arguments(script, good, out):
     }
     spec = ["--spec", to_json(SPECS[script])] if script in SPECS else []
     return [*spec, *own, *outputs.get(script, ["--out", out])]
-
-
-# what is wrong with a file
-
-
-def truncated(path, was):
-    path.write_bytes(was.read_bytes()[: was.stat().st_size // 2])
-
-
-def one_bit(path, was):
-    content = bytearray(was.read_bytes())
-    content[len(content) * 2 // 3] ^= 4
-    path.write_bytes(content)
-
-
-def empty(path, was):
-    path.write_bytes(b"")
-
-
-def text(path, was):
-    path.write_text("these are not the bytes\n", encoding="utf-8")
-
-
-def missing(path, was):
-    pass
-
-
-def folder(path, was):
-    path.mkdir()
-
-
-def runs_code(path, was):
-    torch.save({"state_dict": Code()}, path)
-
-
-def dataset_of(name, channels, size, kind="training-data-1", parts=("train", "val"), **header):
-    def make(path, was):
-        images = np.arange(6 * channels * size * size, dtype=np.uint8)
-        split = {
-            "images": torch.from_numpy(images.reshape(6, channels, size, size)),
-            "labels": torch.arange(6),
-        }
-        tensors = {f"{p}/{k}": t for p in parts for k, t in split.items()}
-        moments = {"mean": [0.5] * channels, "std": [0.2] * channels}
-        meta = {"name": name, "classes": 10, "pad": 0, "flip": False} | moments | header
-        save_tensors(path, kind, tensors, meta)
-
-    return make
-
-
-TEST_OF_CIFAR10 = dataset_of("cifar10", 3, 32, kind="test-data-1", parts=("test",))
-
-
-def without_splits(path, was):
-    save_tensors(path, "training-data-1", {"x": torch.ones(1)}, {"name": "digits"})
-
-
-def net_of(arch="resnet18", width=4, channels=1, size=8, classes=10):
-    def make(path, was):
-        moments = ((0.5,) * channels, (0.2,) * channels)
-        spec = NetSpec(arch, width, classes, channels, size, *moments)
-        save_checkpoint(path, build(spec), spec)
-
-    return make
-
-
-def good_one(name):
-    def make(path, was):
-        path.write_bytes((was.parent / name).read_bytes())
-
-    return make
-
-
-def content(value):
-    def make(path, was):
-        write_json(path, value)
-
-    return make
-
-
-def lines(change):
-    def make(path, was):
-        path.write_text(
-            "".join(change(was.read_text(encoding="utf-8").splitlines(keepends=True))),
-            encoding="utf-8",
-        )
-
-    return make
-
-
-def state(value):
-    def make(path, was):
-        torch.save(value, path)
-
-    return make
 
 
 CASES = [
