@@ -49,6 +49,20 @@ def check_resumes(monkeypatch, net, prune, at):
     assert all(torch.equal(v, theirs[n]) for n, v in nets["whole"].state_dict().items())
 
 
+def check_fit_resumes(run, folder, step):
+    """A training killed after an optimiser step and taken up again ends with the same bits.
+
+    `run(folder, kill)` trains a net from its start, killed at the step `kill` (never at -1), and
+    returns the tensors and the history that must be equal.
+    """
+    whole, history = run(folder / "whole", -1)
+    with pytest.raises(KilledError):
+        run(folder / "killed", step)
+    again, resumed = run(folder / "killed", -1)
+    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
+    assert history == resumed
+
+
 def check_resumes_epoch(monkeypatch, pruned, folder):
     """The same for a kill after the training of epoch 4, before its resume file is written.
 

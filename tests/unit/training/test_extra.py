@@ -10,7 +10,8 @@ from advprune.data.dataset import Split
 from advprune.training import loop, monitor
 from advprune.training.objective import make
 from helpers.small import blobs
-from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer
+from helpers.training import RECIPE, THREAT, KillAt, trainer
+from helpers.watching import check_fit_resumes
 
 WHITE = Split(torch.full((30, 1, 8, 8), 255, dtype=torch.uint8), torch.zeros(30).long())
 
@@ -75,12 +76,7 @@ def test_a_killed_run_with_extra_images_resumes_to_the_same_bits(net, tmp_path, 
         history = with_extra(folder).fit(net, objective, RECIPE, "p", [KillAt(kill)])
         return [t.clone() for t in net.state_dict().values()], history
 
-    whole, history = run(tmp_path / "whole", -1)
-    with pytest.raises(KilledError):
-        run(tmp_path / "killed", step)
-    again, resumed = run(tmp_path / "killed", -1)
-    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
-    assert history == resumed
+    check_fit_resumes(run, tmp_path, step)
 
 
 def test_epochs_draw_anew_and_follow_the_seed(net, tmp_path):

@@ -19,7 +19,8 @@ from advprune.training.objective import begin, make
 from advprune.training.objectives.lbgat import Lbgat
 from advprune.training.objectives.trades import Trades
 from helpers.small import blobs
-from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer
+from helpers.training import RECIPE, THREAT, KillAt, trainer
+from helpers.watching import check_fit_resumes
 
 STILL = Threat(eps=0.0, step=0.0, steps=1)
 
@@ -144,12 +145,7 @@ def test_the_guide_survives_a_kill_to_the_same_bits(net, tmp_path, step):
         states = (*net.state_dict().values(), *objective.guide.state_dict().values())
         return [tensor.clone() for tensor in states], history
 
-    whole, history = run(tmp_path / "whole", -1)
-    with pytest.raises(KilledError):
-        run(tmp_path / "killed", step)
-    again, resumed = run(tmp_path / "killed", -1)
-    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
-    assert history == resumed
+    check_fit_resumes(run, tmp_path, step)
 
 
 def test_every_phase_begins_with_a_guide_of_its_own(net, tmp_path):

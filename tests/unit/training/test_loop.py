@@ -16,6 +16,7 @@ from advprune.training.objective import make
 from advprune.training.recipes import multiplier
 from helpers.small import blobs
 from helpers.training import RECIPE, THREAT, KillAt, KilledError, trainer
+from helpers.watching import check_fit_resumes
 
 
 def halved(weights):
@@ -37,14 +38,12 @@ def run(net, folder, *extra, objective="pgd", **options):
 @pytest.mark.parametrize("step", [1, 4, 7, 11])
 def test_a_killed_run_resumes_to_the_same_bits(net, tmp_path, step):
     fresh = {k: v.clone() for k, v in net.state_dict().items()}
-    whole, history = run(net, tmp_path / "whole")
-    net.load_state_dict(fresh)
-    with pytest.raises(KilledError):
-        run(net, tmp_path / "killed", KillAt(step))
-    net.load_state_dict(fresh)
-    again, resumed = run(net, tmp_path / "killed", KillAt(-1))
-    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
-    assert history == resumed and len(history) == RECIPE.epochs
+
+    def begun(folder, kill):
+        net.load_state_dict(fresh)
+        return run(net, folder, KillAt(kill))
+
+    check_fit_resumes(begun, tmp_path, step)
 
 
 def test_another_job_does_not_take_up_the_state(net, tmp_path):
