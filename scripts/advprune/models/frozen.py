@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -21,7 +22,7 @@ def frozen(net: nn.Module) -> Iterator[nn.Module]:
         net.eval()
         for parameter, _ in required:
             parameter.requires_grad_(False)
-        with parametrize.cached():
+        with _channels_last(net), parametrize.cached():
             yield net
     finally:
         # not net.train(): layers a method keeps in eval mode must stay there
@@ -29,3 +30,20 @@ def frozen(net: nn.Module) -> Iterator[nn.Module]:
             module.training = flag
         for parameter, flag in required:
             parameter.requires_grad_(flag)
+
+
+@contextmanager
+def _channels_last(net: nn.Module) -> Iterator[None]:
+    """Lay the kernels out as the images are; what is written to them inside stays.
+
+    Otherwise every pass rearranges them: a quarter of the time of an epoch of PGD on a CPU. Outside
+    they are laid out as ever, so that masks and scores made after them are too.
+    """
+    kept = [(parameter, parameter.data) for parameter in net.parameters() if parameter.dim() == 4]
+    try:
+        for parameter, data in kept:
+            parameter.data = data.contiguous(memory_format=torch.channels_last)
+        yield
+    finally:
+        for parameter, data in kept:
+            parameter.data = data.copy_(parameter.data)

@@ -50,3 +50,31 @@ def test_attack_leaves_the_net_as_it_was():
     assert net.training
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
     net.eval()
+
+
+def test_kernels_lie_as_images_do_inside_and_as_before_outside():
+    convolution = nn.Conv2d(6, 4, 3)
+    place, before = convolution.weight.data_ptr(), convolution.weight.detach().clone()
+    with pytest.raises(KeyError), frozen(convolution), frozen(convolution):
+        assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
+        assert not convolution.weight.is_contiguous()
+        assert torch.equal(convolution.weight, before)
+        convolution.weight.data[0, 0, 0, 0] += 1
+        convolution.weight.data = 2 * convolution.weight.data
+        raise KeyError
+    before[0, 0, 0, 0] += 1
+    assert torch.equal(convolution.weight, 2 * before)
+    assert convolution.weight.data_ptr() == place and convolution.weight.is_contiguous()
+
+
+def test_a_backward_pass_may_span_an_attack():
+    """TRADES' clean logits may be computed before the attack: their gradient is that of the net."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 3))
+    x = torch.rand(5, 2, 8, 8)
+    (expected,) = torch.autograd.grad(net(x).square().sum(), net[0].weight)
+    loss = net(x).square().sum()
+    with frozen(net):
+        net(x)
+    (found,) = torch.autograd.grad(loss, net[0].weight)
+    assert torch.allclose(found, expected, rtol=1e-5)
