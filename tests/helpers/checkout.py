@@ -45,6 +45,13 @@ class Checkout:
         self.take_code()
         self.configure(config)
 
+    @classmethod
+    def existing(cls, folder: Path) -> "Checkout":
+        """A copy that is there already, as it is."""
+        checkout = object.__new__(cls)
+        checkout.folder = folder
+        return checkout
+
     def take_code(self) -> None:
         """Make the copy's code and configuration those of the repository, as at first."""
         for part in PARTS:
@@ -93,10 +100,8 @@ class Checkout:
 
     def copy(self, folder: Path) -> "Checkout":
         """This checkout with its results and Snakemake's records, in another place."""
-        other = object.__new__(Checkout)
-        other.folder = folder
         shutil.copytree(self.folder, folder, symlinks=True)
-        return other
+        return Checkout.existing(folder)
 
     def edit(self, path: str, old: str, new: str) -> None:
         file = self.folder / path

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.checkout import ROOT, Checkout, tiny_config
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 STANDIN = ROOT / "tests" / "helpers" / "conda"
 PAGES = ("evaluate", "gather", "curves", "leaderboard")
 

@@ -20,15 +20,31 @@ def checkout(tmp_path_factory):
     return checkout
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_editing_one_method_plans_its_jobs_only(checkout, method):
-    path = checkout.folder / "scripts" / "advprune" / "methods" / f"{method}.py"
-    before = path.read_text(encoding="utf-8")
+def halves():
+    """Halves of the methods such that any two methods are told apart, in both directions."""
+    for bit in range(len(METHODS).bit_length()):
+        for side in (0, 1):
+            yield [method for i, method in enumerate(METHODS) if i >> bit & 1 == side]
+
+
+@pytest.mark.parametrize("edited", halves(), ids=lambda half: f"{half[0]}-and-{len(half) - 1}")
+def test_editing_methods_plans_their_jobs_only(checkout, edited):
+    """Were a method planned for another one's edit, a half without it would plan it."""
+    code = {m: checkout.folder / f"scripts/advprune/methods/{m}.py" for m in edited}
+    before = {path: path.read_text(encoding="utf-8") for path in code.values()}
     try:
-        path.write_text(f"{before}\nCHANGED = True\n", encoding="utf-8")
+        for path, text in before.items():
+            path.write_text(f"{text}\nCHANGED = True\n", encoding="utf-8")
         planned = checkout.planned()
     finally:
-        path.write_text(before, encoding="utf-8")
+        for path, text in before.items():
+            path.write_text(text, encoding="utf-8")
     own = {(rule, name.split("/")[4]) for rule, name in planned if rule not in SUMMARIES}
-    assert own == {(rule, method) for rule in OF_A_MODEL}
+    assert own == {(rule, method) for method in edited for rule in OF_A_MODEL}
     assert {rule for rule, _ in planned} >= SUMMARIES
+
+
+def test_the_halves_tell_any_two_methods_apart():
+    for one in METHODS:
+        with_it = [half for half in halves() if one in half]
+        assert set.intersection(*map(set, with_it)) == {one}

@@ -10,8 +10,7 @@ import yaml
 from advprune.models.checkpoint import load_checkpoint
 from helpers.checkout import Checkout, tiny_config
 
-# one worker: the finished run is made once and shared
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 MODELS = "results/tiny/digits/resnet18"
 
 

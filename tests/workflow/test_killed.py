@@ -6,8 +6,7 @@ from advprune.base.files import write_text
 from helpers.checkout import Checkout, tiny_config
 from helpers.killing import broken, disturb
 
-# one worker: the finished run is made once and shared
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 ATTACKS = ("autoattack", "hofmn")
 KILLS = 6  # fifty of them on the demo: tests/helpers/killing.py by hand
 

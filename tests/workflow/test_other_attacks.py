@@ -6,8 +6,7 @@ import pytest
 from advprune.attacks.other_libraries import ATTACKS
 from helpers.checkout import tiny_config
 
-# one worker: the finished run is made once and shared
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 TABLE = "results/tiny/other_attacks.csv"
 
 

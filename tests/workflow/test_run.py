@@ -12,8 +12,7 @@ from advprune.models.checkpoint import load_checkpoint
 from advprune.pruning import masks as mk
 from helpers.checkout import ROOT, Checkout, tiny_config
 
-# one worker: the finished run is made once and shared
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 COLUMNS = [
     *("method", "dataset", "arch", "structure", "sparsity", "seed", "params", "nonzero"),
     *("sparsity_achieved", "macs", "clean_accuracy", "autoattack_accuracy", "autoattack_low"),

@@ -7,8 +7,7 @@ import yaml
 
 from helpers.checkout import tiny_config
 
-# one worker: the finished run is made once and shared
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = pytest.mark.slow
 COSTS = {"costs", "gather", "table"}
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
