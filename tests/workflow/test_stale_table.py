@@ -187,6 +187,8 @@ def put(config, place, value):
     [
         ("device", "auto", set()),
         ("threads", 2, TRAINED),
+        ("training_precision", "fp32", set()),
+        ("training_precision", "bf16", TRAINED),
         ("data_root", "elsewhere", set()),
         ("datasets.digits.eps", "1/3", TRAINED),
         ("datasets.digits.training_attack.steps", 2, TRAINED),

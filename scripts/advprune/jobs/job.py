@@ -120,6 +120,7 @@ def start(
     device = torch.device(choose_device(args.device))
     if device.type == "cuda":  # on the CPU all we use is deterministic, and this costs a second
         torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.backends.cudnn.allow_tf32 = False  # float32 means float32: docs/precision.md
     name = Path(script).stem
     log.info("%s on %s with %d thread(s)", name, device, args.threads)
     return Job(args, from_json(kind, args.spec), name, inputs, device)

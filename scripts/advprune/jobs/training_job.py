@@ -31,6 +31,7 @@ def trainer(job: Job[PretrainSpec] | Job[PruneSpec], state_dir: Path) -> Trainer
         state_dir=state_dir,
         fingerprint=job.fingerprint(),
         extra=extra_images(job),
+        precision=job.spec.precision,
     )
 
 

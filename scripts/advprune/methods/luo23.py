@@ -99,7 +99,8 @@ class Selection(KeepMasked):
         total, pooled = x.new_zeros(()), []
         for images in (x, noisy):
             total = total + F.cross_entropy(net(images), y)
-            pooled.append({n: found.mean((2, 3)) for n, found in self.maps.items()})
+            # maps are rounded where training is: the heads are not
+            pooled.append({n: found.float().mean((2, 3)) for n, found in self.maps.items()})
         current = self.current()
         for name in chain.from_iterable(self.blocks[self.turn :]):
             pair = [z[name] if name in current else z[name].detach() for z in pooled]

@@ -76,6 +76,7 @@ class Protocol:
             objective=plan.objectives["pretrain"],
             recipe=plan.recipes["pretrain"],
             extra=extra.ratio(self.config, dataset),
+            precision=self.config.get("training_precision", "fp32"),
             **self._net(arch),
         )
 
@@ -161,6 +162,7 @@ class Protocol:
             "seed": model.seed,
             "threat": self._threat(model.dataset),
             "extra": extra.ratio(self.config, model.dataset),
+            "precision": self.config.get("training_precision", "fp32"),
             "objectives": {p: plan.objectives[p] for p in phases if p in plan.objectives},
             "recipes": {p: plan.recipes[p] for p in phases},
         }

@@ -98,7 +98,8 @@ class CheckNetSpec:
 class PretrainSpec:
     """A dense net, trained adversarially. An objective is its name and its parameters.
 
-    `extra` is the share of extra images in every batch, in [0, 1).
+    `extra` is the share of extra images in every batch, in [0, 1), `precision` that of the net's
+    passes: "fp32", "tf32" or "bf16".
     """
 
     arch: str
@@ -108,13 +109,15 @@ class PretrainSpec:
     objective: dict[str, Any]
     recipe: Recipe
     extra: float = 0.0
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
 class PruneSpec:
     """A method's search; objectives and recipes by phase, `params` the method's own.
 
-    `extra` is the share of extra images in every batch of training, in [0, 1).
+    `extra` is the share of extra images in every batch of training, in [0, 1), `precision` that of
+    the net's passes in training: "fp32", "tf32" or "bf16".
     """
 
     method: str
@@ -129,6 +132,7 @@ class PruneSpec:
     params: dict[str, Any]
     teacher: bool = False
     extra: float = 0.0
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from advprune.base.resume import Resume
 from advprune.base.seeds import generator
 from advprune.data.batches import Augment, Extra, batches
 from advprune.data.dataset import Split
+from advprune.models.precision import EXACT, lower, passes
 from advprune.plan.specs import Recipe, Threat
 from advprune.training.epochs import Choice, End
 from advprune.training.monitor import accuracy, robust_accuracy
@@ -117,7 +118,8 @@ class Trainer:
     `state_dir` holds the resume files; they are only taken up when `fingerprint` (everything the
     job depends on) is the same. `marks` are lines for the card about what a reader must know,
     `ends` says of every phase which of its epochs was taken. `extra` images are mixed into the
-    loop's batches, which makes a mark.
+    loop's batches, and a `precision` below float32 is that of the net's passes (see
+    `models.precision.passes`); both make a mark.
     """
 
     train: Split
@@ -130,6 +132,7 @@ class Trainer:
     marks: list[str] = field(default_factory=list)
     ends: dict[str, End] = field(default_factory=dict)
     extra: Extra | None = None
+    precision: str = EXACT
 
     @property
     def device(self) -> torch.device:
@@ -172,7 +175,11 @@ class Trainer:
             loop.optimizer.add_param_group({"params": own})
         choice = Choice(keep, single_step(objective), 1 / len(self.val.labels.unique()))
         history = self._resume(loop, hooks, phase, choice)
-        with bar(phase, total=steps, initial=loop.step) as progress:
+        with (
+            bar(phase, total=steps, initial=loop.step) as progress,
+            passes(net, self.precision),
+            passes(loop.companion, self.precision),
+        ):
             while loop.epoch < recipe.epochs and not loop.stop:
                 loop.rng = self.rng(phase, loop.epoch)
                 settled = final(hooks, loop)
@@ -191,12 +198,17 @@ class Trainer:
         net.eval()
         if history:
             self.ends[phase] = choice.finish(net, history)
-            if self.extra and self.extra.mark not in self.marks:
-                self.marks.append(self.extra.mark)
+            self._mark_training()
         for text in choice.marks(history):
             log.warning("%s: %s", phase, text)
             self.marks.append(text)
         return history
+
+    def _mark_training(self) -> None:
+        """Mark, once, what a reader must know of every training of this trainer."""
+        found = [self.extra.mark] if self.extra else []
+        found += [f"trained in {self.precision}"] * lower(self.precision, self.device)
+        self.marks.extend(mark for mark in found if mark not in self.marks)
 
     def _epoch(
         self, loop: Loop, objective: Objective, recipe: Recipe, hooks: Sequence[Hook], progress: Any
