@@ -1,5 +1,5 @@
-# make demo · digits · verify · new-method · docs · quick · test · test-cpus · test-slurm · test-conda · bench · lint ·
-#      format · clean
+# make demo · digits · cifar10 · verify · new-method · docs · quick · test · test-cpus · test-slurm · test-conda ·
+#      bench · lint · format · clean
 # (make owns .venv)
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -15,7 +15,7 @@ ifneq ($(shell test -w "$$HOME" && echo yes),yes)
 export XDG_CACHE_HOME ?= $(CURDIR)/.snakemake/cache
 endif
 
-.PHONY: demo digits verify new-method docs quick test test-cpus test-slurm test-conda bench lint format clean
+.PHONY: demo digits cifar10 verify new-method docs quick test test-cpus test-slurm test-conda bench lint format clean
 
 demo: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/demo.yaml
@@ -24,6 +24,11 @@ demo: .venv/ready
 digits: .venv/ready
 	$(BIN)/snakemake --cores all --configfile config/digits.yaml
 	@$(ADVPRUNE) leaderboard results/digits
+
+# Hours: it can be stopped at any time, and the same command goes on.
+cifar10: .venv/ready
+	$(BIN)/snakemake --cores all --configfile config/cifar10_small.yaml
+	@$(ADVPRUNE) leaderboard results/cifar10_small
 
 # Every run, or with RUN=results/demo that one.
 verify: .venv/ready

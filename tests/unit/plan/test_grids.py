@@ -59,7 +59,7 @@ def trained_with(run, model):
     return last["name"], last.get("beta")
 
 
-@pytest.mark.parametrize("name", COMMON)
+@pytest.mark.parametrize("name", [*COMMON, "cifar10_small.yaml"])
 def test_every_method_has_references_of_its_own_objective(name):
     """In its structure, at its sparsity, on its dataset and net, with its seed; and a dense net."""
     run = protocol(name)
@@ -100,6 +100,16 @@ def test_all_methods_are_those_that_the_block_has_sparsities_for(kind):
 def test_digits_prunes_ninety_percent_of_the_weights_and_half_of_the_rest():
     wanted = {"none": "0", "unstructured": "0.9"}
     assert all(m.sparsity == wanted.get(m.structure, "0.5") for m in grid("digits.yaml"))
+
+
+def test_the_small_grid_has_the_methods_and_structures_of_the_published_leaderboard():
+    def kinds(name):
+        return {(m.method, m.structure) for m in plain(name) if m.method not in REFERENCES}
+
+    assert kinds("cifar10_small.yaml") == kinds("config.yaml")
+    wanted = {"none": {"0"}, "unstructured": {"0.9", "0.99"}}
+    for m in grid("cifar10_small.yaml"):
+        assert m.sparsity in wanted.get(m.structure, {"0.5"})
 
 
 def test_the_default_grid_is_the_published_leaderboard():
