@@ -6,7 +6,8 @@ import pytest
 from helpers.checkout import Checkout, tiny_config
 from helpers.command import advprune
 
-pytestmark = pytest.mark.slow
+# one worker: the run is made once
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("variants")]
 LWM = {"as": "lwm-trades", "name": "LWM (TRADES)", "structures": ["filters"]}
 
 

@@ -8,7 +8,7 @@ import yaml
 from helpers.checkout import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.M))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, flags=re.M))
 TEMPLATES = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
 
@@ -18,14 +18,14 @@ def content(name):
 
 def test_the_makefile_lists_its_targets_on_top():
     head = MAKEFILE.split("PYTHON ?=")[0]
-    assert set(re.findall(r"\b[a-z]+(?:-[a-z]+)?\b", head.split("(")[0])) - {"make"} == TARGETS
+    assert set(re.findall(r"\b[a-z0-9]+(?:-[a-z]+)?\b", head.split("(")[0])) - {"make"} == TARGETS
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, flags=re.M)[1].split()) == TARGETS
 
 
 def test_continuous_integration_does_what_a_checkout_does():
     (job,) = content(".github/workflows/ci.yml")["jobs"].values()
     assert job["steps"][-1] == {"run": "bash .ci/run"}
-    calls = set(re.findall(r"make ([a-z-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8")))
+    calls = set(re.findall(r"make ([a-z0-9-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8")))
     assert {"lint", "test"} <= calls <= TARGETS
 
 
