@@ -25,7 +25,9 @@ def test_the_makefile_lists_its_targets_on_top():
 def test_continuous_integration_does_what_a_checkout_does():
     (job,) = content(".github/workflows/ci.yml")["jobs"].values()
     assert job["steps"][-1] == {"run": "bash .ci/run"}
-    calls = set(re.findall(r"make ([a-z0-9-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8")))
+    calls = set(
+        re.findall(r"make ([a-z0-9-]+)", (ROOT / ".ci" / "run").read_text(encoding="utf-8"))
+    )
     assert {"lint", "test"} <= calls <= TARGETS
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from advprune.base.structures import STRUCTURED
 from advprune.plan.config import load_config
@@ -19,14 +20,18 @@ ROOT = Path(__file__).resolve().parents[3]
 
 OBJECTIVES = ("pgd", "trades", "mart", "natural")  # for which there are references
 REFERENCES = ("random", "lwm", "global_magnitude")
-COMMON = ["all.yaml", "digits.yaml"]
+EVERY_METHOD = "cifar10_small.yaml extra/every_method.yaml"
+COMMON = ["all.yaml", "digits.yaml", EVERY_METHOD]
 
 
 @functools.cache
-def protocol(name):
-    return Protocol(
-        load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
-    )
+def protocol(names):
+    """Of a configuration, or of several laid over each other as Snakemake does."""
+    config = {}
+    for name in names.split():
+        content = (ROOT / "config" / name).read_text(encoding="utf-8")
+        update_config(config, yaml.safe_load(content))
+    return Protocol(load_config(config))
 
 
 def grid(name):
@@ -100,6 +105,14 @@ def test_all_methods_are_those_that_the_block_has_sparsities_for(kind):
 def test_digits_prunes_ninety_percent_of_the_weights_and_half_of_the_rest():
     wanted = {"none": "0", "unstructured": "0.9"}
     assert all(m.sparsity == wanted.get(m.structure, "0.5") for m in grid("digits.yaml"))
+
+
+def test_overlays_name_rows_that_their_configuration_has():
+    laid = grid("digits.yaml extra/own_objective.yaml")
+    assert {m.seed for m in laid} == set(range(5))
+    assert {replace(m, seed=0) for m in laid} < set(grid("digits.yaml"))
+    assert set(grid("cifar10_small.yaml")) < set(grid(EVERY_METHOD))
+    assert {m.seed for m in grid("cifar10_small.yaml extra/three_seeds.yaml")} == {0, 1, 2}
 
 
 def test_the_small_grid_has_the_methods_and_structures_of_the_published_leaderboard():

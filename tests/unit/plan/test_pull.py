@@ -4,6 +4,7 @@ import math
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from advprune.data.specs import spec_of
 from advprune.plan.config import ROOT, load_config, split_size
@@ -11,6 +12,8 @@ from advprune.plan.methods import load_method
 from advprune.plan.protocol import Protocol
 from advprune.plan.specs import Recipe
 from advprune.training.recipes import multiplier
+
+EVERY_METHOD = "cifar10_small.yaml extra/every_method.yaml"
 
 
 def steps(recipe, images):
@@ -35,9 +38,10 @@ def published(key):
 
 def plans(name, key):
     """Plans of a method in a configuration, with how many images of their datasets it trains on."""
-    run = Protocol(
-        load_config(yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
-    )
+    config = {}
+    for laid in name.split():
+        update_config(config, yaml.safe_load((ROOT / "config" / laid).read_text(encoding="utf-8")))
+    run = Protocol(load_config(config))
     found = {m.dataset: run.plan(m) for m in run.models if m.method == key}
     return [(plan, split_size(run.config, dataset, "train")) for dataset, plan in found.items()]
 
@@ -84,10 +88,19 @@ def test_harps_budget_weighs_as_much_in_fewer_epochs():
             assert found == pytest.approx(whole, rel=0.03)
 
 
-def test_the_lasso_is_as_much_stronger_as_its_phase_is_shorter():
-    recipe, params = published("rsr")
-    for plan, images in plans("all.yaml", "rsr"):
-        short = plan.recipes["prune"]
+@pytest.mark.parametrize("name", ["all.yaml", EVERY_METHOD])
+@pytest.mark.parametrize(
+    ("key", "strength"), [("rsr", "lasso"), ("deadwooding", "dual_step"), ("luo23", "gate_lr")]
+)
+def test_a_pull_is_as_much_stronger_as_its_phase_is_shorter(name, key, strength):
+    """But for those whose phase `all.yaml` has whole, or nearly half of."""
+    recipe, params = published(key)
+    for plan, images in plans(name, key):
+        short, own = plan.recipes["prune"], plan.params[strength]
+        if own == params[strength]:
+            assert name == "all.yaml" and steps(short, images) > 0.4 * steps(recipe, images)
+            continue
         assert (short.lr, short.schedule) == (recipe.lr, recipe.schedule)
-        whole = params["lasso"] * steps(recipe, images)
-        assert plan.params["lasso"] * steps(short, images) == pytest.approx(whole)
+        reference = images if name == "all.yaml" else spec_of("cifar10").train
+        whole = params[strength] * steps(recipe, reference)
+        assert own * steps(short, images) == pytest.approx(whole, rel=0.02)
