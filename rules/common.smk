@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # A plan makes millions of objects that stay: a quarter of its time went into looking for garbage.
 gc.set_threshold(100_000)
@@ -21,6 +22,8 @@ from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
 from advprune.plan.specs import PageSpec, TableSpec
 from advprune.plan.verdicts import CORRUPTIONS, Verdicts
+from advprune.watch.hooks import Hooks
+from advprune.watch.tasks import depth
 
 # A file given with --configfile replaces the default one instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -182,8 +185,10 @@ def torch_resources(rule):
     }
 
 
+HOOKS = Hooks(PATHS, dict(config))
 if workflow.is_main_process:
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
+    logger.addHandler(HOOKS.recorder)
 
 
 # Models and files

@@ -13,6 +13,8 @@ rule dataset:
         out=PATHS.data("{split}"),
     log:
         PATHS.log("dataset/{dataset}-{split}"),
+    benchmark:
+        PATHS.benchmark("dataset/{dataset}-{split}")
     wildcard_constraints:
         split="train|test",
     conda:
@@ -34,6 +36,8 @@ rule corrupt:
         out=PATHS.corrupted("{family}"),
     log:
         PATHS.log("corrupt/{dataset}-{family}"),
+    benchmark:
+        PATHS.benchmark("corrupt/{dataset}-{family}")
     conda:
         environment("corruptions")
     threads: CONFIG["threads"]

@@ -11,6 +11,7 @@ rule gather:
         PATHS.log("gather/{dataset}/{arch}/{kind}"),
     wildcard_constraints:
         kind="evaluations|costs|corruptions|other_attacks",
+    priority: depth("gather")
     conda:
         environment("report")
     params:
@@ -29,6 +30,7 @@ rule table:
         PATHS.log("table/{kind}"),
     wildcard_constraints:
         kind="costs|other_attacks|corruptions|corruptions_means",
+    priority: depth("table")
     conda:
         environment("report")
     params:
@@ -47,6 +49,7 @@ rule compare:
         markdown=PATHS.summary("comparison.md"),
     log:
         PATHS.log("compare"),
+    priority: depth("compare")
     conda:
         environment("report")
     params:
@@ -66,6 +69,7 @@ rule curves:
         groups=directory(PATHS.summary("curves")),
     log:
         PATHS.log("curves"),
+    priority: depth("curves")
     conda:
         environment("report")
     params:
@@ -86,6 +90,7 @@ rule thin_ice:
         png=PATHS.thin_ice(".png"),
     log:
         PATHS.log("thin_ice/{dataset}-{arch}-{target}"),
+    priority: depth("thin_ice")
     conda:
         environment("report")
     params:
@@ -108,6 +113,7 @@ rule leaderboard:
         tex=PATHS.summary("leaderboard.tex"),
     log:
         PATHS.log("leaderboard"),
+    priority: depth("leaderboard")
     conda:
         environment("report")
     params:

@@ -1,0 +1,126 @@
+"""Writing a run's journal: what Snakemake says of its jobs, as lines of JSON beside their logs.
+
+Jobs on other machines are known to Snakemake alone, and a job that is killed leaves no word. The
+journal is read by `watch.journal`; while the run lives its time stamp is never old.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+PULSE = 20  # seconds between two signs of life
+STOPPED = "Terminating processes on user request"  # what Snakemake says after Ctrl-C
+
+
+class Recorder(logging.Handler):
+    """A handler of Snakemake's logger; nothing is written before `begin`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.total: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.done: Counter[str] = Counter()
+        self.interrupted = False
+        self._rules: dict[Any, tuple[str, str]] = {}  # rule and log of a job by Snakemake's number
+        self._running: set[Any] = set()
+        self._begun = False
+        self._ended = threading.Event()
+
+    @property
+    def running(self) -> int:
+        """Jobs under way, those that wait in a cluster's queue included."""
+        return len(self._running)
+
+    def left(self) -> Counter[str]:
+        """Jobs by rule that are neither finished nor given up, those under way included."""
+        return self.total - self.done
+
+    def begin(self, command: list[str]) -> None:
+        """Open the journal: the first job is about to begin."""
+        self._begun = True
+        who = {"pid": os.getpid(), "host": socket.gethostname()}
+        self._write("begin", command=command, jobs=self.total.total(), **who)
+        threading.Thread(target=self._pulse, daemon=True).start()
+
+    def end(self, how: str) -> None:
+        """Close the journal; `how` is "done", "failed" or "interrupted"."""
+        self._ended.set()
+        quieten()  # or Snakemake would wait for them before it ends
+        self._write("end", how=how)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of an event; whatever is wrong with it must not disturb the run."""
+        with contextlib.suppress(Exception):
+            event = str(getattr(record, "event", "") or "")
+            if not event and str(record.msg).startswith(STOPPED):
+                self.interrupted = True
+                self._write("interrupted")
+            elif note := getattr(self, f"_on_{event}", None):
+                note(record)
+
+    def _on_run_info(self, record: Any) -> None:
+        self.total = Counter(record.stats)
+        for key in ("total", "all"):
+            self.total.pop(key, None)
+
+    def _on_job_info(self, record: Any) -> None:
+        log = next(iter(record.log), "")
+        self._rules[record.jobid] = (record.rule_name, log)
+        self._running.add(record.jobid)
+        if log:
+            self._write("start", log=log)
+
+    def _on_job_finished(self, record: Any) -> None:
+        quieten()
+        self._over(record.job_id, "done")
+
+    def _on_group_error(self, record: Any) -> None:
+        self._write("group", logs=[log for job in record.job_error_info for log in job["log"]])
+
+    def _on_job_error(self, record: Any) -> None:
+        # which member of a group it was that failed, Snakemake does not know
+        self._over(record.jobid, "gave up" if record.indent else "failed")
+
+    def _over(self, job: Any, what: str) -> None:
+        rule, log = self._rules.get(job, ("", ""))
+        if rule == "all":
+            return
+        self._running.discard(job)
+        self.counts["done" if what == "done" else "failed"] += 1
+        if what == "done":
+            self.done[rule] += 1
+        if log:
+            self._write(what, log=log)
+
+    def _pulse(self) -> None:
+        while not self._ended.wait(PULSE):
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+    def _write(self, what: str, **fields: Any) -> None:
+        if not self._begun:
+            return
+        line = json.dumps({"at": round(time.time(), 1), "what": what, **fields})
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+
+
+def quieten() -> None:
+    """Cancel the timers of Snakemake's scheduler.
+
+    Each of its rounds starts one, which starts a round, and so on: there is one more for ever for
+    each job that has ended, and after some hundred they take a core. The next round has its own.
+    """
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
