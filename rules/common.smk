@@ -188,7 +188,7 @@ def torch_resources(rule):
 HOOKS = Hooks(PATHS, dict(config))
 if workflow.is_main_process:
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
-    logger.addHandler(HOOKS.recorder)
+    HOOKS.recorder.attach(logger)
 
 
 # Models and files

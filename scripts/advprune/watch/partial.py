@@ -22,7 +22,7 @@ from advprune.plan.paths import Layout
 from advprune.report import costs, curves, findings, page, paired, records, tables
 from advprune.report.records import ACCURACIES, IDENTITY, Record
 from advprune.watch.place import Run
-from advprune.watch.state import FAILED, Row, State
+from advprune.watch.state import DONE, FAILED, Failure, Row, State
 
 UNFINISHED = [*IDENTITY, "state", "step", "reason", "log"]
 
@@ -49,12 +49,13 @@ def refresh(state: State) -> Path | None:
 
 
 def _write(state: State, folder: Path) -> None:
-    run, unfinished = state.run, [row for row in state.rows if row.state != "done"]
-    evaluated = [_read(run, row, "evaluations") for row in state.rows if row.evaluated]
-    rows = evaluated + [failed(run, row) for row in state.rows if row.failure and not row.evaluated]
+    run, found = state.run, [_checked(state, row) for row in state.rows]
+    unfinished = [row for row in found if row.state != DONE]
+    evaluated = [_read(run, row, "evaluations") for row in found if row.evaluated]
+    rows = evaluated + [failed(run, row) for row in found if row.failure and not row.evaluated]
     variants = {variant.key for variant in run.protocol.methods.values()}
     methods = records.known(records.load_methods(map(method_file, variants)), rows)
-    words = summary(state)
+    words = summary(found)
     write_text(folder / "README.md", _readme(words, unfinished))
     tables.write_csv(_unfinished(unfinished), folder / "unfinished.csv")
     tables.write_csv(tables.leaderboard(rows), folder / "leaderboard.csv")
@@ -70,19 +71,31 @@ def _write(state: State, folder: Path) -> None:
             curves.save(overview, folder / f"curves.{kind}")
         curves.write_groups(evaluated, methods, folder / "curves")
     figures = [folder / "curves.png"] if evaluated else []
-    shown = {"costs": measured, "partial": page.Partial(words, [_named(row) for row in unfinished])}
-    page.write(folder / "leaderboard.html", rows, methods, figures, run.layout.preset, **shown)
+    shown = page.Partial(words, [_named(row) for row in unfinished])
+    target = folder / "leaderboard.html"
+    page.write(target, rows, methods, figures, run.layout.preset, (), measured, shown)
 
 
-def summary(state: State) -> str:
-    """One line about what is there: "Partial, 26 Nov 09:40: 9 of 12 models evaluated, 3 failed"."""
-    rows = state.rows
+def summary(rows: Sequence[Row]) -> str:
+    """What is there: "Partial, 26 Nov 2026 09:40: 9 of 12 models evaluated, 3 failed"."""
     done, broken = sum(r.evaluated for r in rows), sum(r.state == FAILED for r in rows)
     parts = [f"{done} of {len(rows)} models evaluated"]
     parts += [f"{broken} failed"] if broken else []
     if waiting := sum(not r.evaluated and r.state != FAILED for r in rows):
         parts.append(f"{waiting} not done yet")
     return f"Partial, {time.strftime('%d %b %Y %H:%M')}: {', '.join(parts)}"
+
+
+def _checked(state: State, row: Row) -> Row:
+    """The row, failed if its evaluation is no such file: that costs no other row."""
+    if not row.evaluated:
+        return row
+    task = next(task for task in state.chains[row.model] if task.step == "evaluate")
+    try:
+        records.load([state.run.path(task.outputs[0])])
+    except UserError as error:
+        return Row(row.model, FAILED, "evaluate", False, Failure(task, str(error)))
+    return row
 
 
 def failed(run: Run, row: Row) -> Record:

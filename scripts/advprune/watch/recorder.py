@@ -56,6 +56,26 @@ class Recorder(logging.Handler):
         quieten()  # or Snakemake would wait for them before it ends
         self._write("end", how=how)
 
+    def attach(self, logger: logging.Logger) -> None:
+        """Listen to Snakemake's logger, and spare its other listeners what would only confuse."""
+        logger.addHandler(self)
+        logger.addFilter(self._shown)
+
+    def _shown(self, record: logging.LogRecord) -> bool:
+        """Whether a record goes on to who shows it.
+
+        Jobs that Ctrl-C has ended are no errors. And logs that a job did not live to write would
+        be read all the same.
+        """
+        event = str(getattr(record, "event", "") or "")
+        if self.interrupted and event in ("job_error", "group_error", "error"):
+            self.emit(record)
+            return False
+        for error in (vars(record), *getattr(record, "job_error_info", ())):
+            if event in ("job_error", "group_error") and "log" in error:
+                error["log"] = [log for log in error["log"] if os.path.exists(log)]
+        return True
+
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of an event; whatever is wrong with it must not disturb the run."""
         with contextlib.suppress(Exception):

@@ -142,3 +142,41 @@ def test_a_run_whose_process_is_gone_is_dead_at_once(events):
     assert journal.alive(
         journal.read(path), path
     )  # of another machine's processes nothing is known
+
+
+class Shown(logging.Handler):
+    """Whoever shows Snakemake's events to people."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+
+def test_jobs_that_the_key_has_ended_are_noted_and_not_shown(events):
+    shown, recorder = Shown(), Recorder(events.recorder.path)
+    events.logger = logging.Logger("snakemake")
+    events.logger.addHandler(shown)
+    recorder.attach(events.logger)
+    recorder.begin(["snakemake"])
+    events.start(1, "prune", "a.log")
+    events.logger.info(STOPPED)
+    events.send("error", exception="RuleException")
+    events.send("job_error", jobid=1, indent=False, log=["a.log"])
+    assert [getattr(r, "event", "") for r in shown.records] == ["job_info", ""]
+    assert last(events).events["a.log"][0] == "failed" and recorder.running == 0
+
+
+def test_logs_that_were_never_written_are_not_shown(events, tmp_path):
+    shown, there = Shown(), tmp_path / "there.log"
+    there.touch()
+    events.logger.addHandler(shown)
+    events.recorder.attach(events.logger)
+    logs = [str(there), str(tmp_path / "never.log")]
+    events.send("job_error", jobid=1, indent=False, log=logs)
+    events.send("group_error", groupid="g", job_error_info=[{"log": logs}])
+    events.send("job_info", jobid=1, rule_name="prune", log=logs)
+    single, group, begun = shown.records
+    assert single.log == group.job_error_info[0]["log"] == [str(there)] and begun.log == logs

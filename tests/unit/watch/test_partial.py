@@ -85,6 +85,17 @@ def test_they_are_replaced_and_go_when_the_whole_tables_are_there(site):
     assert not list(site.run.folder.glob(".partial-*"))
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": 1}', ""])
+def test_a_damaged_evaluation_costs_its_own_row_only(content, site):
+    for method in ("dense", "hydra"):
+        site.do_until(site.model(method))
+    bad = site.run.path(site.task(site.model("hydra"), "evaluate").outputs[0])
+    bad.write_text(content, encoding="utf-8")
+    table = pd.read_csv(refresh(site.state()) / "leaderboard.csv").set_index("method")
+    assert dict(table["status"]) == {"dense": "ok", "hydra": "failed"}
+    assert table.loc["hydra", "reason"].startswith("evaluate: ")
+
+
 def test_a_damaged_finding_is_left_out_of_its_table(site):
     site.do_until(site.model("dense"))
     site.do_until(site.model("hydra"))
