@@ -17,6 +17,7 @@ rule dataset:
         PATHS.benchmark("dataset/{dataset}-{split}")
     wildcard_constraints:
         split="train|test",
+    priority: FIRST
     conda:
         environment("data")
     resources:
@@ -38,6 +39,7 @@ rule corrupt:
         PATHS.log("corrupt/{dataset}-{family}"),
     benchmark:
         PATHS.benchmark("corrupt/{dataset}-{family}")
+    priority: FIRST
     conda:
         environment("corruptions")
     threads: CONFIG["threads"]

@@ -11,7 +11,7 @@ rule gather:
         PATHS.log("gather/{dataset}/{arch}/{kind}"),
     wildcard_constraints:
         kind="evaluations|costs|corruptions|other_attacks",
-    priority: depth("gather")
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -30,7 +30,7 @@ rule table:
         PATHS.log("table/{kind}"),
     wildcard_constraints:
         kind="costs|other_attacks|corruptions|corruptions_means",
-    priority: depth("table")
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -49,7 +49,7 @@ rule compare:
         markdown=PATHS.summary("comparison.md"),
     log:
         PATHS.log("compare"),
-    priority: depth("compare")
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -69,7 +69,7 @@ rule curves:
         groups=directory(PATHS.summary("curves")),
     log:
         PATHS.log("curves"),
-    priority: depth("curves")
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -90,7 +90,7 @@ rule thin_ice:
         png=PATHS.thin_ice(".png"),
     log:
         PATHS.log("thin_ice/{dataset}-{arch}-{target}"),
-    priority: depth("thin_ice")
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -113,7 +113,7 @@ rule leaderboard:
         tex=PATHS.summary("leaderboard.tex"),
     log:
         PATHS.log("leaderboard"),
-    priority: depth("leaderboard")
+    priority: FIRST
     conda:
         environment("report")
     params:

@@ -23,6 +23,7 @@ rule check_net:
         PATHS.log("check_net/{dataset}/{arch}"),
     benchmark:
         PATHS.benchmark("check_net/{dataset}/{arch}")
+    priority: FIRST
     conda:
         environment("train")
     params:
@@ -47,7 +48,6 @@ rule pretrain:
         PATHS.log("pretrain/{dataset}/{arch}/{recipe}/seed{seed}"),
     benchmark:
         PATHS.benchmark("pretrain/{dataset}/{arch}/{recipe}/seed{seed}")
-    priority: depth("pretrain")
     conda:
         environment("train")
     threads: CONFIG["threads"]

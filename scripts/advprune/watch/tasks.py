@@ -4,7 +4,7 @@ The rules say the same to Snakemake; tests/workflow/test_rows.py compares the tw
 gathered or drawn of all models is left out: it takes seconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from advprune.plan.grid import Model
@@ -24,13 +24,13 @@ SERVES = {"prune": "finetune"} | dict.fromkeys(
 )
 
 
-def depth(rule: str) -> int:
-    """Priority of a rule's jobs: depth first, so that rows are finished one after the other.
+def priorities(models: Sequence[Model]) -> dict[Model, int]:
+    """Priority of every model's jobs: depth first, in the order of the grid.
 
-    Of the jobs that are ready, that runs first whose model is nearest to its row; what gathers and
-    draws is nearest.
+    Of the jobs that are ready, those of the first model run first, and of these the last of its
+    chain. What models share comes when none of them has a job that is ready.
     """
-    return STEPS.index(rule) if rule in STEPS else len(STEPS)
+    return {model: (len(models) - i) * len(STEPS) for i, model in enumerate(models)}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The state of jobs and models, from files as runs leave them."""
 
+import itertools
 import os
 import shutil
 import time
@@ -10,7 +11,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import write_json
 from advprune.watch.place import open_run
 from advprune.watch.state import DONE, FAILED, RUNNING, WAITING
-from advprune.watch.tasks import STEPS, chain, depth
+from advprune.watch.tasks import STEPS, chain, priorities
 from helpers.run_samples import AT, Site
 
 ERROR = f"{AT} ERROR   no luck\n"
@@ -188,9 +189,10 @@ def test_files_that_are_no_longer_needed_are_not_missed(site):
     assert site.state().complete
 
 
-def test_depth_rises_along_every_chain(site):
-    """So that of the jobs that are ready those of the model nearest to its row come first."""
-    for model in site.models:
-        depths = [depth(task.step) for task in chain(site.run, model)]
-        assert depths == sorted(depths)
-    assert depth("leaderboard") > max(map(depth, STEPS))
+def test_every_job_of_a_model_comes_before_every_job_of_a_later_one(site):
+    """And of its own, those that are nearer to its row."""
+    base = priorities(site.models)
+    steps = [[base[m] + STEPS.index(t.step) for t in chain(site.run, m)] for m in site.models]
+    assert all(own == sorted(own) for own in steps)
+    assert all(min(own) > max(later) for own, later in itertools.pairwise(steps))
+    assert min(steps[-1]) > 0  # the priority of what several models share
