@@ -38,10 +38,14 @@ def test_a_job_that_is_killed_is_tried_again(failed):
 
 
 def test_rows_are_finished_one_after_the_other(failed):
-    """Two cores have at most three models under way; breadth first, all twelve would be."""
+    """Breadth first, all twelve would be under way at once.
+
+    Two cores have two or three, and the nets from elsewhere while others wait for pretraining.
+    """
     made, _ = failed
-    chain = {log for log in rows.started(made) if log.count("/") == 6}
-    model = {log: "/".join(log.split("/")[3:6]) for log in chain}
+    chain = {log for log in rows.started(made) if log.count("/") == 7 and "/pretrain/" not in log}
+    model = {log: "/".join(log.split("/")[5:7]) for log in chain}
+    assert len(set(model.values())) == 12
     lines = (made.folder / "logs/tiny/run.jsonl").read_text(encoding="utf-8").splitlines()
     open_, most = set(), 0
     for line in map(json.loads, lines):
@@ -51,7 +55,7 @@ def test_rows_are_finished_one_after_the_other(failed):
             elif line["what"] == "failed" or "/evaluate/" in log:
                 open_.discard(model[log])
             most = max(most, len(open_))
-    assert 2 <= most <= 3
+    assert 2 <= most <= 4
 
 
 def test_after_mending_exactly_the_failed_chains_run(failed, tmp_path):

@@ -74,10 +74,9 @@ class Hooks:
     def line(self) -> str:
         """How far the run is: jobs of this start of Snakemake, and how long the rest will take."""
         recorder = self.recorder
-        done, failed = recorder.counts["done"], recorder.counts["failed"]
+        done, failed = recorder.done.total(), len(recorder.failed)
         left = recorder.total.total() - done - failed - recorder.running
-        measured = times.read(Path(self.layout.logs))
-        rest = times.left(recorder.left(), measured, recorder.running)
+        rest = times.left(recorder.left(), recorder.measured, recorder.running)
         return (
             f"{time.strftime('%H:%M')} {self.layout.preset}: {done} jobs done,"
             f" {recorder.running} running, {failed} failed, {left} left; {rest}"

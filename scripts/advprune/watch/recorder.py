@@ -15,6 +15,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from advprune.watch import times
+from advprune.watch.times import Seconds
+
 PULSE = 20  # seconds between two signs of life
 STOPPED = "Terminating processes on user request"  # what Snakemake says after Ctrl-C
 
@@ -26,8 +29,9 @@ class Recorder(logging.Handler):
         super().__init__()
         self.path = path
         self.total: Counter[str] = Counter()
-        self.counts: Counter[str] = Counter()
         self.done: Counter[str] = Counter()
+        self.failed: set[Any] = set()
+        self.measured: Seconds = {}
         self.interrupted = False
         self._rules: dict[Any, tuple[str, str]] = {}  # rule and log of a job by Snakemake's number
         self._running: set[Any] = set()
@@ -46,6 +50,7 @@ class Recorder(logging.Handler):
     def begin(self, command: list[str]) -> None:
         """Open the journal: the first job is about to begin."""
         self._begun = True
+        self.measured = times.read(self.path.parent)
         who = {"pid": os.getpid(), "host": socket.gethostname()}
         self._write("begin", command=command, jobs=self.total.total(), **who)
         threading.Thread(target=self._pulse, daemon=True).start()
@@ -95,6 +100,7 @@ class Recorder(logging.Handler):
         log = next(iter(record.log), "")
         self._rules[record.jobid] = (record.rule_name, log)
         self._running.add(record.jobid)
+        self.failed.discard(record.jobid)  # another attempt
         if log:
             self._write("start", log=log)
 
@@ -114,9 +120,12 @@ class Recorder(logging.Handler):
         if rule == "all":
             return
         self._running.discard(job)
-        self.counts["done" if what == "done" else "failed"] += 1
         if what == "done":
             self.done[rule] += 1
+            if (took := times.seconds(Path(log).with_suffix(".tsv"))) is not None:
+                self.measured.setdefault(rule, []).append(took)
+        else:
+            self.failed.add(job)
         if log:
             self._write(what, log=log)
 

@@ -24,13 +24,14 @@ def test_the_plan_lies_beside_the_results(hooks):
 
 
 def test_the_line_counts_the_jobs_of_this_start(hooks, tmp_path):
-    recorder = hooks.recorder
-    recorder.total.update(prune=10, finetune=10, leaderboard=1)
-    recorder.counts.update(done=5, failed=1)
-    recorder.done.update(prune=5)
     log = tmp_path / "logs/tiny/prune/a.tsv"
     log.parent.mkdir(parents=True)
     log.write_text("s\n12\n", encoding="utf-8")
+    hooks.begin()
+    recorder = hooks.recorder
+    recorder.total.update(prune=10, finetune=10, leaderboard=1)
+    recorder.done.update(prune=5)
+    recorder.failed.add(7)
     line = hooks.line()
     assert "tiny: 5 jobs done, 0 running, 1 failed, 15 left; about 60 s left" in line
     assert line.endswith("without finetune") and "\n" not in line

@@ -63,6 +63,18 @@ def test_jobs_are_followed_from_start_to_end(events):
     assert events.recorder.running == 1 and events.recorder.left()["prune"] == 2
     events.start(1, "prune", "b.log")  # a second attempt
     assert last(events).events["b.log"][0] == "start" and events.recorder.running == 2
+    assert not events.recorder.failed
+
+
+def test_finished_jobs_say_how_long_they_took(events, tmp_path):
+    for name in ("prune/old", "prune/new"):
+        (tmp_path / "logs" / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "logs/prune/old.tsv").write_text("s\n3\n", encoding="utf-8")
+    events.recorder.begin(["snakemake"])
+    events.start(1, "prune", str(tmp_path / "logs/prune/new.log"))
+    (tmp_path / "logs/prune/new.tsv").write_text("s\n5\n", encoding="utf-8")
+    events.send("job_finished", job_id=1)
+    assert events.recorder.measured == {"prune": [3.0, 5.0]}
 
 
 def test_a_failed_group_gives_its_members_up_without_saying_which_failed(events):
