@@ -82,10 +82,10 @@ class Site:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n", encoding="utf-8")
 
-    def journal(self, *events, ended=None, ago=0.0, pid=None) -> None:
+    def journal(self, *events, ended=None, ago=0.0, pid=None, queue=False) -> None:
         """Add a start of Snakemake: pairs of a word and a job, or of a word and jobs of a group."""
         at = time.time() - ago
-        who = {"pid": pid or os.getpid(), "host": socket.gethostname()}
+        who = {"pid": pid or os.getpid(), "host": socket.gethostname(), "queue": queue}
         lines = [{"what": "begin", **who}]
         for what, job in events:
             key = {"logs": [task.log for task in job]} if what == "group" else {"log": job.log}

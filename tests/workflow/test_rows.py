@@ -1,12 +1,15 @@
 """One bad row never costs the table: a grid of twelve of which three fail in three steps."""
 
+import concurrent.futures
 import json
 
 import pandas as pd
 import pytest
 import yaml
 
+from advprune.watch.partial import refresh
 from advprune.watch.place import open_run
+from advprune.watch.state import RUNNING, State
 from advprune.watch.tasks import chains
 from helpers import rows
 from helpers.checkout import tiny_config
@@ -15,12 +18,48 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rows")]
 
 
 @pytest.fixture(scope="module")
-def failed(tmp_path_factory):
-    """The grid after a run with two attempts for each job."""
+def watched(tmp_path_factory):
+    """The grid after a run with two attempts for each job, and what status said meanwhile."""
     made = rows.checkout(tmp_path_factory.mktemp("rows") / "repo")
     arguments = ("--cores", "2", "--retries", "1")
-    done = made.snakemake(*arguments, check=False, environment=rows.killing(made))
+    options = {"check": False, "environment": rows.killing(made)}
+    said = []
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        run = pool.submit(made.snakemake, *arguments, **options)
+        while not concurrent.futures.wait([run], timeout=5).done:
+            if (made.folder / "results/tiny/run.json").exists():
+                said.append(look(made))
+    return made, run.result(), said
+
+
+def look(made):
+    """The state of a run, between two counts of the evaluations that are on disk."""
+    before = len(list(made.folder.glob("results/tiny/*/*/*/*/seed0/evaluation.card.json")))
+    state = State(open_run(made.folder / "results/tiny"))
+    folder = refresh(state) if 2 <= before <= 4 else None
+    table = pd.read_csv(folder / "leaderboard.csv") if folder else None
+    after = len(list(made.folder.glob("results/tiny/*/*/*/*/seed0/evaluation.card.json")))
+    return before, state, after, table
+
+
+@pytest.fixture(scope="module")
+def failed(watched):
+    made, done, _ = watched
     return made, done
+
+
+def test_status_agrees_with_what_is_on_disk_while_the_run_holds_its_lock(watched):
+    _, _, said = watched
+    alive = [look for look in said if look[1].alive]
+    assert len(alive) > 5
+    for before, state, after, table in alive:
+        assert len(state.rows) == 12
+        assert before <= sum(row.evaluated for row in state.rows) <= after
+        assert sum(found == RUNNING for found in state.tasks.values()) <= 2
+        if table is not None:
+            assert len(table[table["status"] != "failed"]) in range(before, after + 1)
+    assert max(before for before, *_ in alive) > min(after for *_, after, _ in alive)
+    assert any(table is not None for *_, table in alive)
 
 
 def test_nine_rows_three_failures_figures_and_page_and_a_status_that_is_not_zero(failed):

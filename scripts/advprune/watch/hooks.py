@@ -29,10 +29,10 @@ class Hooks:
         self.recorder = Recorder(Path(layout.journal))
         self._ended = threading.Event()
 
-    def begin(self) -> None:
-        """Jobs are about to begin; called by no dry-run."""
+    def begin(self, queue: bool) -> None:
+        """Jobs are about to begin; called by no dry-run. `queue`: they may wait in a cluster's."""
         write_plan(self.layout, self.config)
-        self.recorder.begin(sys.argv)
+        self.recorder.begin(sys.argv, queue)
         if not sys.stderr.isatty():  # on a terminal there are bars
             threading.Thread(target=self._tell, args=(sys.stderr,), daemon=True).start()
 

@@ -47,12 +47,12 @@ class Recorder(logging.Handler):
         """Jobs by rule that are neither finished nor given up, those under way included."""
         return self.total - self.done
 
-    def begin(self, command: list[str]) -> None:
-        """Open the journal: the first job is about to begin."""
+    def begin(self, command: list[str], queue: bool = False) -> None:
+        """Open the journal: the first job is about to begin, or to wait in a cluster's queue."""
         self._begun = True
         self.measured = times.read(self.path.parent)
         who = {"pid": os.getpid(), "host": socket.gethostname()}
-        self._write("begin", command=command, jobs=self.total.total(), **who)
+        self._write("begin", command=command, jobs=self.total.total(), queue=queue, **who)
         threading.Thread(target=self._pulse, daemon=True).start()
 
     def end(self, how: str) -> None:

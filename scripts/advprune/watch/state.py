@@ -132,8 +132,9 @@ class State:
         if what == "failed":
             return FAILED
         if self.alive:
-            # a cluster's job has begun when it has written a line
-            return RUNNING if what == "start" and self._fresh(task.log, since) else WAITING
+            # a job in a cluster's queue has begun when it has written a line
+            queued = self.sessions[-1].head.get("queue") and not self._fresh(task.log, since)
+            return RUNNING if what == "start" and not queued else WAITING
         return FAILED if what != "gave up" and failures.error(self._log(task.log)) else WAITING
 
     def _there(self, name: str) -> bool:

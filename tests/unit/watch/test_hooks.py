@@ -19,7 +19,7 @@ def hooks(tmp_path, monkeypatch):
 
 
 def test_the_plan_lies_beside_the_results(hooks):
-    hooks.begin()
+    hooks.begin(queue=False)
     assert read_json("results/tiny/run.json") == tiny_config()
 
 
@@ -27,7 +27,7 @@ def test_the_line_counts_the_jobs_of_this_start(hooks, tmp_path):
     log = tmp_path / "logs/tiny/prune/a.tsv"
     log.parent.mkdir(parents=True)
     log.write_text("s\n12\n", encoding="utf-8")
-    hooks.begin()
+    hooks.begin(queue=False)
     recorder = hooks.recorder
     recorder.total.update(prune=10, finetune=10, leaderboard=1)
     recorder.done.update(prune=5)
@@ -38,7 +38,7 @@ def test_the_line_counts_the_jobs_of_this_start(hooks, tmp_path):
 
 
 def test_the_end_of_a_failed_run_says_what_there_is_and_how_to_go_on(hooks, capsys):
-    hooks.begin()
+    hooks.begin(queue=False)
     hooks.error()
     said = capsys.readouterr().err
     assert "tiny: 0 of 6 models done, 6 waiting" in said

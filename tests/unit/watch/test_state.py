@@ -65,12 +65,20 @@ def test_an_evaluated_model_without_its_costs_is_not_done_and_has_its_row(site):
 def test_a_running_job_makes_its_model_run(step, site):
     model = site.model("hydra")
     site.do_until(model, step)
-    task = site.task(model, step)
-    site.journal(("start", task), ago=1)
-    assert site.row(model).state == WAITING  # submitted, but it has not written a line
-    site.log(task, CUT)
+    site.journal(("start", site.task(model, step)))
     row = site.row(model)
     assert (row.state, row.step, row.evaluated) == (RUNNING, step, False)
+
+
+def test_a_job_in_a_queue_waits_until_it_has_written_a_line(site):
+    model = site.model("hydra")
+    task = site.task(model, "prune")
+    old = site.log(task, CUT)
+    os.utime(old, (time.time() - 100,) * 2)  # of an earlier attempt
+    site.journal(("start", task), queue=True)
+    assert site.row(model).state == WAITING
+    site.log(task, CUT)
+    assert site.row(model).state == RUNNING
 
 
 def test_without_signs_of_life_nothing_runs(site):
