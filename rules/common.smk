@@ -32,6 +32,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    machine.check_order(workflow.overwrite_configfiles)
     PROTOCOL = Protocol(load_config(config))
     VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config

@@ -4,6 +4,7 @@ import functools
 import glob
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from advprune.base.errors import UserError
@@ -49,6 +50,17 @@ def name_device(device: str) -> None:
     it is no resource: a text must be the same for all jobs of a group.
     """
     os.environ["ADVPRUNE_DEVICE"] = device
+
+
+def check_order(configfiles: Iterable[str | Path]) -> None:
+    """Refuse results that were read as configurations: words after --configfile are."""
+    results = Path("results").absolute()
+    for path in configfiles:
+        if Path(path).absolute().is_relative_to(results):
+            name = os.path.relpath(path)
+            raise UserError(
+                f"{name} was read as a configuration: a target goes before --configfile"
+            )
 
 
 def check_folder(name: str) -> None:
