@@ -75,11 +75,12 @@ class Hooks:
         """How far the run is: jobs of this start of Snakemake, and how long the rest will take."""
         recorder = self.recorder
         done, failed = recorder.done.total(), len(recorder.failed)
-        left = recorder.total.total() - done - failed - recorder.running
-        rest = times.left(recorder.left(), recorder.measured, recorder.running)
+        running = recorder.running
+        left = recorder.total.total() - done - failed - running
+        rest = times.left(recorder.left(), recorder.measured, running)
         return (
             f"{time.strftime('%H:%M')} {self.layout.preset}: {done} jobs done,"
-            f" {recorder.running} running, {failed} failed, {left} left; {rest}"
+            f" {running} running, {failed} failed, {left} left; {rest}"
         )
 
 

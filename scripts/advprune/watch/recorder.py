@@ -19,6 +19,7 @@ from advprune.watch import times
 from advprune.watch.times import Seconds
 
 PULSE = 20  # seconds between two signs of life
+CLOCKS = 5.0  # seconds by which the clocks of a shared file system may differ
 STOPPED = "Terminating processes on user request"  # what Snakemake says after Ctrl-C
 
 
@@ -34,14 +35,15 @@ class Recorder(logging.Handler):
         self.measured: Seconds = {}
         self.interrupted = False
         self._rules: dict[Any, tuple[str, str]] = {}  # rule and log of a job by Snakemake's number
-        self._running: set[Any] = set()
-        self._begun = False
+        self._started: dict[Any, float] = {}  # of the jobs under way
+        self._queue = self._begun = False
         self._ended = threading.Event()
 
     @property
     def running(self) -> int:
-        """Jobs under way, those that wait in a cluster's queue included."""
-        return len(self._running)
+        """Jobs under way; one that may wait in a queue has begun when it has written to its log."""
+        jobs = list(self._started.items())  # another thread changes it
+        return sum(not self._queue or _written(self._rules[job][1]) >= at for job, at in jobs)
 
     def left(self) -> Counter[str]:
         """Jobs by rule that are neither finished nor given up, those under way included."""
@@ -49,7 +51,7 @@ class Recorder(logging.Handler):
 
     def begin(self, command: list[str], queue: bool = False) -> None:
         """Open the journal: the first job is about to begin, or to wait in a cluster's queue."""
-        self._begun = True
+        self._begun, self._queue = True, queue
         self.measured = times.read(self.path.parent)
         who = {"pid": os.getpid(), "host": socket.gethostname()}
         self._write("begin", command=command, jobs=self.total.total(), queue=queue, **who)
@@ -99,7 +101,7 @@ class Recorder(logging.Handler):
     def _on_job_info(self, record: Any) -> None:
         log = next(iter(record.log), "")
         self._rules[record.jobid] = (record.rule_name, log)
-        self._running.add(record.jobid)
+        self._started[record.jobid] = time.time() - CLOCKS
         self.failed.discard(record.jobid)  # another attempt
         if log:
             self._write("start", log=log)
@@ -119,7 +121,7 @@ class Recorder(logging.Handler):
         rule, log = self._rules.get(job, ("", ""))
         if rule == "all":
             return
-        self._running.discard(job)
+        self._started.pop(job, None)
         if what == "done":
             self.done[rule] += 1
             if (took := times.seconds(Path(log).with_suffix(".tsv"))) is not None:
@@ -142,6 +144,14 @@ class Recorder(logging.Handler):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(f"{line}\n")
+
+
+def _written(log: str) -> float:
+    """When a log was last written to, in seconds of the epoch; 0 for one that is not there."""
+    try:
+        return os.stat(log).st_mtime
+    except OSError:
+        return 0.0
 
 
 def quieten() -> None:

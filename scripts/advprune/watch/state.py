@@ -10,12 +10,12 @@ from advprune.base.files import read_json
 from advprune.plan.grid import Model
 from advprune.watch import failures, journal
 from advprune.watch.place import Run
+from advprune.watch.recorder import CLOCKS
 from advprune.watch.tasks import SERVES, Task, chains
 
 DONE, RUNNING, FAILED, WAITING = STATES = ("done", "running", "failed", "waiting")
 # What a row can be shown without.
 BESIDE = ("corrupt", "costs", "other_attacks", "corruptions")
-CLOCKS = 5.0  # seconds by which the clocks of a shared file system may differ
 
 
 @dataclass(frozen=True)

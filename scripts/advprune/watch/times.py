@@ -42,9 +42,11 @@ def left(jobs: Mapping[str, int], measured: Mapping[str, Sequence[float]], at_on
         return "nothing left but the tables"
     if len(unknown) == len(wanted):
         return "no estimate yet"
-    more = f", without {', '.join(unknown)}" if unknown else ""
     side = f" at {at_once} jobs at a time" if at_once > 1 else ""
-    return f"about {duration(total / max(1, at_once))} left{side}{more}"
+    span = duration(total / max(1, at_once))
+    if unknown:
+        return f"more than {span} left{side}, not measured yet: {', '.join(unknown)}"
+    return f"about {span} left{side}"
 
 
 def duration(span: float) -> str:

@@ -33,8 +33,8 @@ def test_the_line_counts_the_jobs_of_this_start(hooks, tmp_path):
     recorder.done.update(prune=5)
     recorder.failed.add(7)
     line = hooks.line()
-    assert "tiny: 5 jobs done, 0 running, 1 failed, 15 left; about 60 s left" in line
-    assert line.endswith("without finetune") and "\n" not in line
+    assert "tiny: 5 jobs done, 0 running, 1 failed, 15 left; more than 60 s left" in line
+    assert line.endswith("not measured yet: finetune") and "\n" not in line
 
 
 def test_the_end_of_a_failed_run_says_what_there_is_and_how_to_go_on(hooks, capsys):

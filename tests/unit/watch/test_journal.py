@@ -77,6 +77,17 @@ def test_finished_jobs_say_how_long_they_took(events, tmp_path):
     assert events.recorder.measured == {"prune": [3.0, 5.0]}
 
 
+def test_a_job_in_a_queue_runs_when_it_has_written_a_line(events, tmp_path):
+    events.recorder.begin(["snakemake"], queue=True)
+    log = tmp_path / "a.log"
+    events.start(1, "prune", str(log))
+    assert events.recorder.running == 0
+    log.write_text("here", encoding="utf-8")
+    assert events.recorder.running == 1
+    os.utime(log, (1000.0, 1000.0))  # of an earlier attempt
+    assert events.recorder.running == 0
+
+
 def test_a_failed_group_gives_its_members_up_without_saying_which_failed(events):
     events.recorder.begin(["snakemake"])
     events.start(1, "hofmn", "a.log")

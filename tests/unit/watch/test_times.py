@@ -36,7 +36,7 @@ def test_what_is_left_is_jobs_times_their_mean_over_those_at_a_time():
     jobs = {"prune": 4, "finetune": 2, "gather": 3, "audit": 0}
     assert left(jobs, measured, 1) == "about 3 min left"
     assert left(jobs, measured, 2) == "about 90 s left at 2 jobs at a time"
-    assert left(jobs | {"audit": 1}, measured, 0) == "about 3 min left, without audit"
+    assert left(jobs | {"audit": 1}, measured, 0) == "more than 3 min left, not measured yet: audit"
     assert left({"audit": 1}, measured, 1) == "no estimate yet"
     assert left({"gather": 3}, measured, 1) == "nothing left but the tables"
 
