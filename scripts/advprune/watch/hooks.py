@@ -61,9 +61,12 @@ class Hooks:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUTF8": "1"}
         command = [sys.executable, "-m", "advprune.cli", "status", self.layout.root, option]
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        text = (done.stdout + done.stderr).decode("utf-8", errors="replace").rstrip()
-        if text:
-            print(text, file=sys.stderr, flush=True)
+        output = (done.stdout, done.stderr)
+        said, wrong = (text.decode("utf-8", errors="replace").split("\n") for text in output)
+        # of a traceback the last line: an environment for Snakemake alone lacks what draws
+        lines = [line for line in [*said, *wrong[-2:]] if line]
+        if lines:
+            print("\n".join(lines), file=sys.stderr, flush=True)
 
     def _tell(self, stream: TextIO) -> None:
         """Say once a minute how far the run is."""
