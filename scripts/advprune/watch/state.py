@@ -52,6 +52,7 @@ class State:
         self.chains = chains(run)
         self.sessions = journal.read(run.path(run.layout.journal))
         self.alive = journal.alive(self.sessions, run.path(run.layout.journal))
+        self._since: dict[str, float] = {}
         self._events = self._last_events()
         self._listed: dict[Path, set[str]] = {}
         self.tasks = self._judged()
@@ -78,15 +79,19 @@ class State:
                 if what == "failed" and session.by_key(log) and not failures.error(self._log(log)):
                     what = "start"
                 found[log] = (what, begun.get(log, session.begun))
+                self._since[log] = session.begun
             for group in session.groups:
-                culprit = self._culprit(group, found)
+                culprit = self._culprit(group, session.begun)
                 if found.get(culprit, ("", 0.0))[0] == "gave up" and not session.by_key(culprit):
                     found[culprit] = ("failed", found[culprit][1])
         return found
 
-    def _culprit(self, logs: list[str], events: Mapping[str, tuple[str, float]]) -> str:
-        """The member of a failed group that failed: it names an error, or wrote last."""
-        fresh = [log for log in logs if self._fresh(log, events.get(log, ("", 0.0))[1])]
+    def _culprit(self, logs: list[str], since: float) -> str:
+        """The member of a failed group that failed: it names an error, or wrote last.
+
+        An attempt that was not even submitted says nothing, so earlier ones of this start count.
+        """
+        fresh = [log for log in logs if self._fresh(log, since)]
         named = [log for log in fresh if failures.error(self._log(log))]
         by_age = sorted(named or fresh, key=lambda log: self._log(log).stat().st_mtime)
         return by_age[-1] if by_age else logs[0]
@@ -156,7 +161,7 @@ class State:
         return Row(model, state, step, self._evaluated(model, [task for task, _ in left]), failure)
 
     def _reason(self, task: Task) -> str:
-        since = self._events.get(task.log, ("", 0.0))[1]
+        since = self._since.get(task.log, 0.0)
         return failures.reason(self._log(task.log), since - CLOCKS)
 
     def _evaluated(self, model: Model, left: list[Task]) -> bool:

@@ -168,6 +168,19 @@ def test_of_a_failed_group_the_member_failed_that_says_so_or_wrote_last(text, cu
     assert [t.step for t, s in site.state().tasks.items() if s == FAILED] == [culprit]
 
 
+def test_an_attempt_that_was_never_submitted_leaves_the_reason_of_the_one_before(site):
+    """A cluster refuses a second attempt that asks for more memory than any of its machines has."""
+    model = site.model("hydra")
+    site.do_until(model, "hofmn_tune")
+    group = [site.task(model, s) for s in ("evaluate", "hofmn_tune", "hofmn")]
+    again = [(what, task) for what in ("start", "gave up") for task in group]
+    site.journal(*again, ("group", group), *again, ("group", group), ended="failed", ago=60)
+    for task in group[1:]:
+        os.utime(site.log(task, CUT), (time.time() - 50,) * 2)
+    os.utime(site.run.path(group[2].log), (time.time() - 40,) * 2)
+    assert str(site.row(model).failure).startswith("hofmn: killed or out of memory, last line: ")
+
+
 def test_an_evaluation_of_another_net_is_not_the_models(site):
     model = site.model("hydra")
     site.do_until(model)
