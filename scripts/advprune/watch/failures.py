@@ -21,6 +21,12 @@ def error(log: Path) -> str:
     return ""
 
 
+def own_error(log: Path) -> str:
+    """The same, but for a job that somebody ended: that is no error of its own."""
+    found = error(log)
+    return "" if found.startswith(TERMINATED) else found
+
+
 def reason(log: Path, since: float = 0.0) -> str:
     """Why a job failed that is known to have failed, as one line of at most `LONGEST` letters.
 

@@ -76,7 +76,7 @@ class State:
         for session in self.sessions[-1:] if self.alive else self.sessions:
             begun = session.started
             for log, (what, _) in session.events.items():
-                if what == "failed" and session.by_key(log) and not failures.error(self._log(log)):
+                if what == "failed" and session.by_key(log) and not self._own_error(log):
                     what = "start"
                 found[log] = (what, begun.get(log, session.begun))
                 self._since[log] = session.begun
@@ -101,6 +101,9 @@ class State:
             return self.run.path(name)
         except ValueError:  # of another preset, or not ours
             return Path(name)
+
+    def _own_error(self, log: str) -> str:
+        return failures.own_error(self._log(log))
 
     def _fresh(self, log: str, since: float) -> bool:
         path = self._log(log)
@@ -140,7 +143,7 @@ class State:
             # a job in a cluster's queue has begun when it has written a line
             queued = self.sessions[-1].head.get("queue") and not self._fresh(task.log, since)
             return RUNNING if what == "start" and not queued else WAITING
-        return FAILED if what != "gave up" and failures.error(self._log(task.log)) else WAITING
+        return FAILED if what != "gave up" and self._own_error(task.log) else WAITING
 
     def _there(self, name: str) -> bool:
         """Whether a file is there; each folder is listed once."""

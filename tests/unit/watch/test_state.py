@@ -137,12 +137,22 @@ def test_a_job_that_has_succeeded_since_is_done(site):
     assert site.row(model).state == DONE
 
 
-def test_what_somebody_interrupted_has_not_failed(site):
+@pytest.mark.parametrize("text", [CUT, f"{AT} WARNING terminated from outside; finished …\n"])
+def test_what_somebody_interrupted_has_not_failed(text, site):
     model = site.model("hydra")
     task = site.task(model, "prune")
-    site.log(task, CUT)
+    site.log(task, text)
+    assert site.row(model).state == WAITING
     site.journal(("start", task), ("failed", task), ended="interrupted")
     assert site.row(model).state == WAITING
+
+
+def test_what_ran_out_of_time_at_its_last_attempt_has(site):
+    model = site.model("hydra")
+    task = site.task(model, "prune")
+    site.journal(("start", task), ("failed", task), ended="failed", ago=1)
+    site.log(task, f"{AT} WARNING terminated from outside; finished …\n")
+    assert "terminated from outside: a time limit" in str(site.row(model).failure)
 
 
 def test_what_failed_by_itself_shortly_before_has(site):
