@@ -35,10 +35,9 @@ def refresh(state: State) -> Path | None:
     """
     run = state.run
     folder = run.path(run.layout.partial)
-    if state.complete and run.path(run.layout.summary("leaderboard.csv")).exists():
+    whole = state.complete and run.path(run.layout.summary("leaderboard.csv")).exists()
+    if whole or not any(row.evaluated or row.failure for row in state.rows):
         shutil.rmtree(folder, ignore_errors=True)
-        return None
-    if not any(row.evaluated or row.failure for row in state.rows):
         return None
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=".partial-") as place:
         made = Path(place) / "partial"
