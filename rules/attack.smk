@@ -17,6 +17,7 @@ rule autoattack:
         PATHS.model_log("autoattack", "-{shard}"),
     benchmark:
         PATHS.model_benchmark("autoattack", "-{shard}")
+    priority: depth("autoattack")
     conda:
         environment("attack")
     threads: CONFIG["threads"]
@@ -40,6 +41,7 @@ rule hofmn_tune:
         PATHS.model_log("hofmn_tune"),
     benchmark:
         PATHS.model_benchmark("hofmn_tune")
+    priority: depth("hofmn_tune")
     conda:
         environment("attack")
     threads: CONFIG["threads"]
@@ -64,6 +66,7 @@ rule hofmn:
         PATHS.model_log("hofmn", "-{shard}"),
     benchmark:
         PATHS.model_benchmark("hofmn", "-{shard}")
+    priority: depth("hofmn")
     conda:
         environment("attack")
     threads: CONFIG["threads"]

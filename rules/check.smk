@@ -11,6 +11,9 @@ rule pgd:
         out=PATHS.of_model("pgd.json"),
     log:
         PATHS.model_log("pgd"),
+    benchmark:
+        PATHS.model_benchmark("pgd")
+    priority: depth("pgd")
     conda:
         environment("attack")
     threads: CONFIG["threads"]
@@ -36,6 +39,7 @@ rule reliability:
         PATHS.model_log("reliability"),
     benchmark:
         PATHS.model_benchmark("reliability")
+    priority: depth("reliability")
     conda:
         environment("attack")
     threads: CONFIG["threads"]
@@ -58,6 +62,9 @@ rule other_attacks:
         out=PATHS.of_model("other_attacks.json"),
     log:
         PATHS.model_log("other_attacks"),
+    benchmark:
+        PATHS.model_benchmark("other_attacks")
+    priority: depth("other_attacks")
     conda:
         environment("other_attacks")
     threads: CONFIG["threads"]
@@ -79,6 +86,9 @@ rule corruptions:
         out=PATHS.of_model("corruptions.json"),
     log:
         PATHS.model_log("corruptions"),
+    benchmark:
+        PATHS.model_benchmark("corruptions")
+    priority: depth("corruptions")
     conda:
         environment("attack")
     threads: CONFIG["threads"]

@@ -5,6 +5,7 @@ import shlex
 import sys
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 # A plan makes millions of objects that stay: a quarter of its time went into looking for garbage.
 gc.set_threshold(100_000)
@@ -21,6 +22,8 @@ from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
 from advprune.plan.specs import PageSpec, TableSpec
 from advprune.plan.verdicts import CORRUPTIONS, Verdicts
+from advprune.watch.hooks import Hooks
+from advprune.watch.tasks import STEPS, priorities
 
 # A file given with --configfile replaces the default one instead of being merged into it.
 if not workflow.overwrite_configfiles:
@@ -29,6 +32,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    machine.check_order(workflow.overwrite_configfiles)
     PROTOCOL = Protocol(load_config(config))
     VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config
@@ -149,28 +153,9 @@ def gpu(wildcards=None):
     return int(CONFIG["device"] != "cpu" and (on_cluster() or machine.has_gpu()))
 
 
-# Minutes with a GPU, minutes and MB without, of the first attempt; each further one gets as much
-# more. A training that hits its limit goes on after its last epoch, AutoAttack after the last of its
-# attacks, so no limit must hold all of it. Where the figures come from is said in docs/scaling.md.
-FIRST_ATTEMPT = {
-    "autoattack": (240, 2880, 12_000),
-    "hofmn_tune": (60, 720, 4_000),
-    "hofmn": (60, 1440, 16_000),
-    "pgd": (60, 720, 12_000),
-    "reliability": (60, 1440, 16_000),
-    "other_attacks": (120, 1440, 12_000),
-    "corruptions": (30, 720, 12_000),
-    "corrupt": (240, 240, 4_000),
-    "costs": (30, 60, 12_000),
-    "pretrain": (480, 1440, 4_000),
-    "prune": (480, 1440, 4_000),
-    "finetune": (480, 1440, 4_000),
-}
-
-
 def torch_resources(rule):
     """Resources of a job that uses torch."""
-    minutes, minutes_without, mem_mb_without = FIRST_ATTEMPT[rule]
+    minutes, minutes_without, mem_mb_without = machine.FIRST_ATTEMPT[rule]
 
     def growing(with_gpu, without):
         return lambda wildcards, attempt: (with_gpu if gpu() else without) * attempt
@@ -182,17 +167,28 @@ def torch_resources(rule):
     }
 
 
+HOOKS = Hooks(PATHS, dict(config))
 if workflow.is_main_process:
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
+    HOOKS.recorder.attach(logger)
 
 
 # Models and files
+
+DEPTHS = priorities(PROTOCOL.models)
+# what all models wait for, and what waits for them
+FIRST = 2 * max(DEPTHS.values())
 
 
 def model(wildcards):
     """The model that a job belongs to."""
     w = wildcards
     return PROTOCOL.grid.find(w.dataset, w.arch, w.method, w.target, int(w.seed))
+
+
+def depth(step):
+    """Priority function: depth first, so that rows are finished one after the other."""
+    return lambda wildcards: DEPTHS[model(wildcards)] + STEPS.index(step)
 
 
 def of_model(function):

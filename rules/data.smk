@@ -13,8 +13,11 @@ rule dataset:
         out=PATHS.data("{split}"),
     log:
         PATHS.log("dataset/{dataset}-{split}"),
+    benchmark:
+        PATHS.benchmark("dataset/{dataset}-{split}")
     wildcard_constraints:
         split="train|test",
+    priority: FIRST
     conda:
         environment("data")
     resources:
@@ -34,6 +37,9 @@ rule corrupt:
         out=PATHS.corrupted("{family}"),
     log:
         PATHS.log("corrupt/{dataset}-{family}"),
+    benchmark:
+        PATHS.benchmark("corrupt/{dataset}-{family}")
+    priority: FIRST
     conda:
         environment("corruptions")
     threads: CONFIG["threads"]

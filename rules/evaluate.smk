@@ -9,6 +9,9 @@ rule audit:
         out=PATHS.of_model("audit.json"),
     log:
         PATHS.model_log("audit"),
+    benchmark:
+        PATHS.model_benchmark("audit")
+    priority: depth("audit")
     conda:
         environment("train")
     params:
@@ -26,6 +29,9 @@ rule costs:
         out=PATHS.of_model("costs.json"),
     log:
         PATHS.model_log("costs"),
+    benchmark:
+        PATHS.model_benchmark("costs")
+    priority: depth("costs")
     conda:
         environment("train")
     threads: CONFIG["threads"]
@@ -53,6 +59,9 @@ rule evaluate:
         card=PATHS.of_model("evaluation.card.json"),
     log:
         PATHS.model_log("evaluate"),
+    benchmark:
+        PATHS.model_benchmark("evaluate")
+    priority: depth("evaluate")
     conda:
         environment("report")
     params:

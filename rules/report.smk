@@ -11,6 +11,7 @@ rule gather:
         PATHS.log("gather/{dataset}/{arch}/{kind}"),
     wildcard_constraints:
         kind="evaluations|costs|corruptions|other_attacks",
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -29,6 +30,7 @@ rule table:
         PATHS.log("table/{kind}"),
     wildcard_constraints:
         kind="costs|other_attacks|corruptions|corruptions_means",
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -47,6 +49,7 @@ rule compare:
         markdown=PATHS.summary("comparison.md"),
     log:
         PATHS.log("compare"),
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -66,6 +69,7 @@ rule curves:
         groups=directory(PATHS.summary("curves")),
     log:
         PATHS.log("curves"),
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -86,6 +90,7 @@ rule thin_ice:
         png=PATHS.thin_ice(".png"),
     log:
         PATHS.log("thin_ice/{dataset}-{arch}-{target}"),
+    priority: FIRST
     conda:
         environment("report")
     params:
@@ -108,6 +113,7 @@ rule leaderboard:
         tex=PATHS.summary("leaderboard.tex"),
     log:
         PATHS.log("leaderboard"),
+    priority: FIRST
     conda:
         environment("report")
     params:

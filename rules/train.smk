@@ -21,6 +21,9 @@ rule check_net:
         out=PATHS.net_check,
     log:
         PATHS.log("check_net/{dataset}/{arch}"),
+    benchmark:
+        PATHS.benchmark("check_net/{dataset}/{arch}")
+    priority: FIRST
     conda:
         environment("train")
     params:
@@ -70,6 +73,7 @@ rule prune:
         PATHS.model_log("prune"),
     benchmark:
         PATHS.model_benchmark("prune")
+    priority: depth("prune")
     conda:
         environment("train")
     threads: CONFIG["threads"]
@@ -99,6 +103,7 @@ rule finetune:
         PATHS.model_benchmark("finetune")
     wildcard_constraints:
         method=TRAINED,
+    priority: depth("finetune")
     conda:
         environment("train")
     threads: CONFIG["threads"]
@@ -119,8 +124,11 @@ rule external:
         out=PATHS.of_model("checkpoint.safetensors"),
     log:
         PATHS.model_log("external"),
+    benchmark:
+        PATHS.model_benchmark("external")
     wildcard_constraints:
         method=EXTERNAL,
+    priority: depth("external")
     conda:
         environment("train")
     params:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
-from advprune.jobs.training_job import last_epoch, trainer, training
+from advprune.jobs.training_job import check_converged, last_epoch, trainer, training
 from advprune.methods import base
 from advprune.models.checkpoint import save_checkpoint
 from advprune.plan.specs import FinetuneSpec
@@ -25,6 +25,7 @@ def main() -> None:
         loop = trainer(job, state)
         task = base.task(spec, loop, teacher)
         base.load(spec.method).finetune(loaded.net, loaded.masks, task)
+        check_converged(loaded.net)
         last = copy.deepcopy(loaded.net)
         # where pruning was the training, nothing has been trained here
         tensors = last_epoch(loop) if loop.ends else loaded.last

@@ -6,7 +6,7 @@ from pathlib import Path
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
-from advprune.jobs.training_job import last_epoch, trainer, training
+from advprune.jobs.training_job import check_converged, last_epoch, trainer, training
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
 from advprune.plan.specs import PretrainSpec
@@ -25,6 +25,7 @@ def main() -> None:
         objective = make(spec.objective, spec.threat)
         loop = trainer(job, state)
         history = loop.fit(net, objective, spec.recipe, "pretrain", keep="best")
+        check_converged(net)
         card = job.card(history=history, **training(loop))
         last = copy.deepcopy(net)
         last.load_state_dict(last_epoch(loop) or net.state_dict())

@@ -6,7 +6,7 @@ from pathlib import Path
 from advprune.base.seeds import generator
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
-from advprune.jobs.training_job import last_epoch, trainer, training
+from advprune.jobs.training_job import check_converged, last_epoch, trainer, training
 from advprune.methods import base
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
@@ -34,6 +34,7 @@ def main() -> None:
         task = base.task(spec, loop, teacher)
         masks = base.load(spec.method).prune(net, task)
         mk.apply(net, masks)
+        check_converged(net)
         card = job.card(**training(loop, args.pretrained))
         # there is one where pruning is the training
         save_checkpoint(args.out, net, net_spec, masks, card, last_epoch(loop))

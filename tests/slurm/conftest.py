@@ -14,6 +14,7 @@ from helpers.cluster import Cluster
 
 PROFILE = "workflow/profiles/slurm"
 SUBMITTED = ("pretrain", "prune", "finetune", "autoattack", "hofmn_tune", "hofmn")
+SUBMITTED += ("pgd", "reliability", "costs")  # members of a group count as well
 # The profile as it is, but for what only depends on size: memory of one small machine, waiting.
 SMALL = [
     *("--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5"),

@@ -5,6 +5,7 @@ import signal
 import pandas as pd
 import pytest
 
+from helpers import rows
 from helpers.checkout import Checkout, tiny_config
 
 EPOCHS = 100
@@ -95,3 +96,17 @@ def test_out_of_time_and_preempted_a_training_ends_with_the_same_bytes(
     assert run.finish() == 0, run.text
     assert weights(run.checkout) == uninterrupted
     assert not list(run.checkout.folder.glob("results/**/.*"))
+
+
+def test_one_bad_row_never_costs_the_table(tmp_path, submit, monkeypatch):
+    """Twelve models of which three fail in three steps, one of them in a group; then the rest."""
+    made = rows.checkout(tmp_path / "repo")
+    for name, value in rows.killing(made).items():
+        monkeypatch.setenv(name, value)
+    run = submit(made, "--retries", "1")
+    assert run.finish() != 0
+    rows.check_failed(made)
+    monkeypatch.delenv("ADVPRUNE_TEST_KILLS")
+    rows.mend(made)
+    assert submit(made).finish() == 0
+    rows.check_mended(made)

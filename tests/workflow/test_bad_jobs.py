@@ -220,7 +220,8 @@ def name_of(case):
 def run(good, monkeypatch, capsys, tmp_path):
     """Run a script of the workflow as a job would, but in this process; returns its error."""
     log = logging.getLogger("advprune")
-    handler, handlers = signal.getsignal(signal.SIGTERM), list(log.handlers)
+    signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = list(log.handlers)
     threads = torch.get_num_threads()
 
     def run(script, *options):
@@ -234,7 +235,8 @@ def run(good, monkeypatch, capsys, tmp_path):
         return capsys.readouterr().err
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in signals.items():
+        signal.signal(number, handler)
     log.handlers[:] = handlers
     progress.send_to(None)
     torch.set_num_threads(threads)

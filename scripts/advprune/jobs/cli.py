@@ -28,11 +28,13 @@ def run(main: Callable[[], None]) -> None:
 
     So does a full disk, and a place where nothing can be written.
 
-    SIGTERM, which clusters send before they kill, ends with status 143 and leaves no half-written
-    file; a training that is started again goes on after its last finished epoch, AutoAttack
-    after the last of its attacks.
+    SIGTERM, which clusters send before they kill, and Ctrl-C, which reaches a run's jobs too, end
+    with status 143 and leave no half-written file; a training that is started again goes on after
+    its last finished epoch, AutoAttack after the last of its attacks.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored
+        signal.signal(signal.SIGINT, _terminate)
     try:
         main()
     except UserError as error:

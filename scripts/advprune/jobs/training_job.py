@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
@@ -13,6 +13,7 @@ from advprune.data import npz
 from advprune.data.batches import Augment, Extra
 from advprune.data.dataset import Split
 from advprune.jobs.job import Job
+from advprune.models.checkpoint import is_finite
 from advprune.plan.specs import PretrainSpec, PruneSpec
 from advprune.training.loop import Trainer
 
@@ -53,6 +54,12 @@ def training(trainer: Trainer, parent: Path | None = None) -> dict[str, Any]:
             best[phase] = {"epoch": end.taken, "of": end.epochs} | figures
     marks = list(dict.fromkeys([*before.get("marks", []), *trainer.marks]))
     return {"epochs": dict(epochs), "best": best, "marks": marks}
+
+
+def check_converged(net: nn.Module) -> None:
+    """Refuse a net that training has destroyed, before hours are spent on attacking it."""
+    if not is_finite(net):
+        raise UserError("the training diverged: the net holds numbers that are not finite")
 
 
 def last_epoch(trainer: Trainer) -> dict[str, Tensor] | None:

@@ -4,10 +4,29 @@ import functools
 import glob
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from advprune.base.errors import UserError
 from advprune.plan.protocol import Protocol
+
+# Minutes with a GPU, minutes and MB without, of the first attempt; each further one gets as much
+# more. A training that hits its limit goes on after its last epoch, AutoAttack after the last of
+# its attacks, so no limit must hold all of it. docs/scaling.md says where the figures come from.
+FIRST_ATTEMPT = {
+    "autoattack": (240, 2880, 12_000),
+    "hofmn_tune": (60, 720, 4_000),
+    "hofmn": (60, 1440, 16_000),
+    "pgd": (60, 720, 12_000),
+    "reliability": (60, 1440, 16_000),
+    "other_attacks": (120, 1440, 12_000),
+    "corruptions": (30, 720, 12_000),
+    "corrupt": (240, 240, 4_000),
+    "costs": (30, 60, 12_000),
+    "pretrain": (480, 1440, 4_000),
+    "prune": (480, 1440, 4_000),
+    "finetune": (480, 1440, 4_000),
+}
 
 
 @functools.cache  # every job asks
@@ -31,6 +50,17 @@ def name_device(device: str) -> None:
     it is no resource: a text must be the same for all jobs of a group.
     """
     os.environ["ADVPRUNE_DEVICE"] = device
+
+
+def check_order(configfiles: Iterable[str | Path]) -> None:
+    """Refuse results that were read as configurations: words after --configfile are."""
+    results = Path("results").absolute()
+    for path in configfiles:
+        if Path(path).absolute().is_relative_to(results):
+            name = os.path.relpath(path)
+            raise UserError(
+                f"{name} was read as a configuration: a target goes before --configfile"
+            )
 
 
 def check_folder(name: str) -> None:

@@ -21,6 +21,21 @@ class Layout:
         """Folder of all logs of this preset."""
         return f"logs/{self.preset}"
 
+    @property
+    def plan(self) -> str:
+        """The configuration of the run that last wrote here."""
+        return f"{self.root}/run.json"
+
+    @property
+    def partial(self) -> str:
+        """Folder of the tables of a run that is not complete."""
+        return f"{self.root}/partial"
+
+    @property
+    def journal(self) -> str:
+        """What Snakemake began, finished and gave up, line by line."""
+        return f"{self.logs}/run.jsonl"
+
     def log(self, name: str) -> str:
         """Log of a job; what it used goes to the same name with .tsv."""
         return f"{self.logs}/{name}.log"

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,17 @@ FIDELITY = {
 }
 
 
+@dataclass(frozen=True)
+class Partial:
+    """What a page of a run that is not complete says: one line, and the models that are not done.
+
+    Each of those has a name, its state and step, and if it failed the reason and the log.
+    """
+
+    summary: str
+    unfinished: Sequence[Record]
+
+
 def write(
     path: str | Path,
     evaluations: Sequence[Record],
@@ -46,9 +58,10 @@ def write(
     preset: str,
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
+    partial: Partial | None = None,
 ) -> None:
     """Write the page: all models, the PNG `figures`, and the YAMLs of the methods that were run."""
-    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs))
+    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs, partial))
 
 
 def render(
@@ -58,6 +71,7 @@ def render(
     preset: str,
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
+    partial: Partial | None = None,
 ) -> str:
     """Return the page's HTML; equal input gives equal text."""
     environment = Environment(
@@ -82,6 +96,7 @@ def render(
     used = sorted({row["method"] for row in table})
     return environment.get_template("page.html.j2").render(
         preset=preset,
+        partial=partial,
         runs=_runs(table),
         rows=rows,
         accuracies=ACCURACIES,

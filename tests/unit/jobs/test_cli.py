@@ -16,16 +16,18 @@ sys.path.insert(0, {scripts!r})
 from advprune.jobs import cli
 from advprune.base.files import atomic
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest may be deaf to it
+
 def main():
     cli.open_log(pathlib.Path("job.log"))
     with atomic("result.json") as path:
         path.write_text("half")
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.{name})
         except Exception:
             pass  # a broad handler in the code must not swallow the end
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)  # SLURM sends it more than once
+            os.kill(os.getpid(), signal.{name})  # SLURM sends it more than once
         path.write_text("whole")
 
 cli.run(main)
@@ -34,10 +36,11 @@ cli.run(main)
 
 @pytest.fixture(autouse=True)
 def unhandled():
-    """`cli.run` is for processes of their own: give this one its handler back."""
-    before = signal.getsignal(signal.SIGTERM)
+    """`cli.run` is for processes of their own: give this one its handlers back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def fail(error):
@@ -56,9 +59,10 @@ def test_our_own_errors_keep_their_traceback():
         cli.run(lambda: 1 / 0)
 
 
-def test_termination_leaves_no_half_written_file(tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_termination_leaves_no_half_written_file(name, tmp_path):
     scripts = os.path.join(os.path.dirname(cli.__file__), os.pardir, os.pardir)
-    code = ENDS_INSIDE_A_WRITE.format(scripts=os.path.abspath(scripts))
+    code = ENDS_INSIDE_A_WRITE.format(scripts=os.path.abspath(scripts), name=name)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True)
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["job.log"]

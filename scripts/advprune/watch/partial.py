@@ -1,0 +1,167 @@
+"""Tables, figures and page of a run that is not complete, in a folder of their own.
+
+They are made of the evaluations that are there, by the functions that make the whole ones. What
+failed is a row of its own, what is only not done yet is named.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from advprune.base.errors import UserError
+from advprune.base.files import read_json, write_text
+from advprune.base.record import to_dict
+from advprune.plan.config import split_size
+from advprune.plan.methods import method_file
+from advprune.plan.paths import Layout
+from advprune.report import costs, curves, findings, page, paired, records, tables
+from advprune.report.records import ACCURACIES, IDENTITY, Record
+from advprune.watch.place import Run
+from advprune.watch.state import DONE, FAILED, Failure, Row, State
+
+UNFINISHED = [*IDENTITY, "state", "step", "reason", "log"]
+
+
+def refresh(state: State) -> Path | None:
+    """Write the partial tables anew and return their folder; None where there is nothing to show.
+
+    The folder is replaced as a whole. It goes once every model is done and the whole table is
+    there.
+    """
+    run = state.run
+    folder = run.path(run.layout.partial)
+    whole = state.complete and run.path(run.layout.summary("leaderboard.csv")).exists()
+    if whole or not any(row.evaluated or row.failure for row in state.rows):
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    with tempfile.TemporaryDirectory(dir=run.folder, prefix=".partial-") as place:
+        made = Path(place) / "partial"
+        _write(state, made)
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    return folder
+
+
+def _write(state: State, folder: Path) -> None:
+    run, found = state.run, [_checked(state, row) for row in state.rows]
+    unfinished = [row for row in found if row.state != DONE]
+    evaluated = [_read(run, row, "evaluations") for row in found if row.evaluated]
+    rows = evaluated + [failed(run, row) for row in found if row.failure and not row.evaluated]
+    variants = {variant.key for variant in run.protocol.methods.values()}
+    methods = records.known(records.load_methods(map(method_file, variants)), rows)
+    words = summary(found)
+    write_text(folder / "README.md", _readme(words, unfinished))
+    tables.write_csv(_unfinished(unfinished), folder / "unfinished.csv")
+    tables.write_csv(tables.leaderboard(rows), folder / "leaderboard.csv")
+    measured = _findings(state, folder)
+    if evaluated:
+        compared = paired.compare(evaluated)
+        tables.write_csv(compared, folder / "comparison.csv")
+        text = paired.markdown(compared, records.names(methods))
+        write_text(folder / "comparison.md", f"**{words}**\n\n{text}")
+        overview = curves.overview(evaluated, methods)
+        overview.suptitle(words, fontsize=7)
+        for kind in ("pdf", "png"):
+            curves.save(overview, folder / f"curves.{kind}")
+        curves.write_groups(evaluated, methods, folder / "curves")
+    figures = [folder / "curves.png"] if evaluated else []
+    shown = page.Partial(words, [_named(row) for row in unfinished])
+    target = folder / "leaderboard.html"
+    page.write(target, rows, methods, figures, run.layout.preset, (), measured, shown)
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """What is there: "Partial, 26 Nov 2026 09:40: 9 of 12 models evaluated, 3 failed"."""
+    done, broken = sum(r.evaluated for r in rows), sum(r.state == FAILED for r in rows)
+    parts = [f"{done} of {len(rows)} models evaluated"]
+    parts += [f"{broken} failed"] if broken else []
+    if waiting := sum(not r.evaluated and r.state != FAILED for r in rows):
+        parts.append(f"{waiting} not done yet")
+    return f"Partial, {time.strftime('%d %b %Y %H:%M')}: {', '.join(parts)}"
+
+
+def _checked(state: State, row: Row) -> Row:
+    """The row, failed if its evaluation is no such file: that costs no other row."""
+    if not row.evaluated:
+        return row
+    task = next(task for task in state.chains[row.model] if task.step == "evaluate")
+    try:
+        records.load([state.run.path(task.outputs[0])])
+    except UserError as error:
+        return Row(row.model, FAILED, "evaluate", False, Failure(task, str(error)))
+    return row
+
+
+def failed(run: Run, row: Row) -> Record:
+    """A failed model as an evaluation without numbers; its reason names job and log."""
+    dataset = row.model.dataset
+    numbers = {f"{a}_{b}": None for a in ACCURACIES for b in ("accuracy", "low", "high")}
+    threat = {"eps": run.verdicts.eps(dataset), "norm": "Linf"}
+    threat["eps_text"] = run.protocol.config["datasets"][dataset]["eps"]
+    return numbers | {
+        "model": to_dict(run.protocol.row(row.model)),
+        "threat": threat,
+        "images": split_size(run.protocol.config, dataset, "test"),
+        "curve": None,
+        "status": FAILED,
+        "reason": str(row.failure),
+    }
+
+
+def _read(run: Run, row: Row, kind: str) -> Any:
+    name = run.layout.of_model(Layout.finding(kind)).format(**row.model.wildcards)
+    return read_json(run.path(name))
+
+
+def _findings(state: State, folder: Path) -> page.Costs | None:
+    """Tables of what was found besides, and the costs for the page; None without any."""
+    for kind, table in findings.TABLES.items():
+        found = []
+        for row in state.rows:
+            try:
+                found.append(_read(state.run, row, kind.removesuffix("_means")))
+            except UserError:  # not there yet, or not asked for
+                continue
+        if found:
+            tables.write_csv(table(found), folder / f"{kind}.csv")
+    there = (folder / "costs.csv").exists()
+    return costs.load(folder / "costs.csv") if there else None
+
+
+def _named(row: Row) -> Record:
+    """A model that is not done, as the page shows it."""
+    identity = _identity(row)
+    text = records.describe(identity[key] for key in IDENTITY)
+    why, log = (row.failure.reason, row.failure.task.log) if row.failure else ("", "")
+    return identity | {
+        "name": text,
+        "state": row.state,
+        "step": row.failure.task.step if row.failure else row.step,
+        "reason": why,
+        "log": log,
+    }
+
+
+def _identity(row: Row) -> Record:
+    own = {key: getattr(row.model, key) for key in IDENTITY}
+    return own | {"sparsity": float(row.model.sparsity)}
+
+
+def _unfinished(rows: Sequence[Row]) -> pd.DataFrame:
+    return pd.DataFrame([_named(row) for row in rows], columns=UNFINISHED)
+
+
+def _readme(words: str, unfinished: Sequence[Row]) -> str:
+    """What the folder is, for whoever opens it."""
+    lines = []
+    for entry in map(_named, unfinished):
+        why = f": {entry['reason']} ({entry['log']})" if entry["log"] else ""
+        lines.append(f"{entry['name']}: {entry['state']}, {entry['step']}{why}")
+    head = "Tables of the models that are there; they go when the whole ones are made.\n"
+    listed = "".join(f"    {line}\n" for line in lines)  # indented: nothing in it is Markdown
+    return f"# {words}\n\n{head}\n{listed}"

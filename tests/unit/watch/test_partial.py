@@ -1,0 +1,104 @@
+"""Partial tables: of what is there, with what failed and what is missing."""
+
+import pandas as pd
+import pytest
+
+from advprune.watch.partial import refresh
+from helpers.run_samples import AT, Site
+
+HOSTILE = "a | b, <i>c</i> & $d_e$ % \\ {f}"
+METHODS = ["dense", {"lwm": ["filters"]}, "hydra", "li20"]
+NUMBERS = ["clean_accuracy", "autoattack_accuracy", "worst_accuracy"]
+
+
+@pytest.fixture
+def site(tmp_path):
+    (block,) = Site(tmp_path / "whole").run.protocol.config["grid"]
+    return Site(tmp_path, grid=[block | {"methods": METHODS}])
+
+
+def fail(site, model, step, text=HOSTILE):
+    site.do_until(model, step)
+    site.log(site.task(model, step), f"{AT} ERROR   {text}\n")
+
+
+def test_they_hold_what_is_there_what_failed_and_what_is_missing(site):
+    for method in ("dense", "hydra"):
+        site.do_until(site.model(method))
+    fail(site, site.model("lwm"), "hofmn")
+    folder = refresh(site.state())
+    table = pd.read_csv(folder / "leaderboard.csv").set_index("method")
+    assert sorted(table.index) == ["dense", "hydra", "lwm"]
+    assert table.loc[["dense", "hydra"], NUMBERS].notna().all(axis=None)
+    assert table.loc["lwm", NUMBERS].isna().all()
+    log = site.task(site.model("lwm"), "hofmn").log
+    assert table.loc["lwm", "status"] == "failed"
+    assert table.loc["lwm", "reason"] == f"hofmn: {HOSTILE} ({log})"
+    left = pd.read_csv(folder / "unfinished.csv").set_index("method")
+    assert dict(left["state"]) == {"lwm": "failed", "li20": "waiting"}
+    assert left.loc["lwm", "log"] == log and left.loc["li20", "step"] == "prune"
+    page = (folder / "leaderboard.html").read_text(encoding="utf-8")
+    assert "<title>Partial: " in page and "2 of 4 models evaluated, 1 failed, 1 not done" in page
+    assert "a | b, &lt;i&gt;c&lt;/i&gt; &amp; $d_e$" in page and log in page
+    assert "Partial, " in (folder / "comparison.md").read_text(encoding="utf-8")
+    assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    assert len(list((folder / "curves").glob("*.pdf"))) == 1
+    assert len(pd.read_csv(folder / "costs.csv")) == 2
+
+
+def test_a_run_in_which_everything_failed_has_a_page_of_failures(site):
+    for model in site.models:
+        fail(site, model, "prune")
+    folder = refresh(site.state())
+    assert set(pd.read_csv(folder / "leaderboard.csv")["status"]) == {"failed"}
+    page = (folder / "leaderboard.html").read_text(encoding="utf-8")
+    assert "0 of 4 models evaluated, 4 failed" in page and "No curves were given" in page
+
+
+def test_a_model_whose_costs_failed_has_its_numbers(site):
+    for model in site.models:
+        site.do_until(model)
+    fail(site, site.model("hydra"), "costs")
+    (site.run.path(site.task(site.model("hydra"), "costs").outputs[0])).unlink()
+    folder = refresh(site.state())
+    table = pd.read_csv(folder / "leaderboard.csv").set_index("method")
+    assert table["worst_accuracy"].notna().all() and "failed" not in set(table["status"])
+    assert list(pd.read_csv(folder / "unfinished.csv")["step"]) == ["costs"]
+    assert "hydra" not in set(pd.read_csv(folder / "costs.csv")["method"])
+
+
+def test_nothing_is_written_of_nothing(site):
+    assert refresh(site.state()) is None
+    assert not (site.run.folder / "partial").exists()
+
+
+def test_they_are_replaced_and_go_when_the_whole_tables_are_there(site):
+    fail(site, site.model("dense"), "prune")
+    folder = refresh(site.state())
+    (folder / "old.csv").touch()
+    assert refresh(site.state()) == folder and not (folder / "old.csv").exists()
+    for model in site.models:
+        site.do_until(model)
+    assert refresh(site.state()) == folder  # every model is done, but not the whole table
+    (site.run.folder / "leaderboard.csv").touch()
+    assert refresh(site.state()) is None and not folder.exists()
+    assert not list(site.run.folder.glob(".partial-*"))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": 1}', ""])
+def test_a_damaged_evaluation_costs_its_own_row_only(content, site):
+    for method in ("dense", "hydra"):
+        site.do_until(site.model(method))
+    bad = site.run.path(site.task(site.model("hydra"), "evaluate").outputs[0])
+    bad.write_text(content, encoding="utf-8")
+    table = pd.read_csv(refresh(site.state()) / "leaderboard.csv").set_index("method")
+    assert dict(table["status"]) == {"dense": "ok", "hydra": "failed"}
+    assert table.loc["hydra", "reason"].startswith("evaluate: ")
+
+
+def test_a_damaged_finding_is_left_out_of_its_table(site):
+    site.do_until(site.model("dense"))
+    site.do_until(site.model("hydra"))
+    costs = site.run.path(site.task(site.model("hydra"), "costs").outputs[0])
+    costs.write_text("{", encoding="utf-8")
+    assert list(pd.read_csv(refresh(site.state()) / "costs.csv")["method"]) == ["dense"]
