@@ -29,7 +29,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    PROTOCOL = Protocol(load_config(config))
+    PROTOCOL = Protocol(load_config(config, workflow.config_settings.config))
     VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config
     PATHS = Layout(CONFIG["preset"])
