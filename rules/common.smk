@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 from advprune.base.errors import UserError
 from advprune.base.record import to_json
 from advprune.plan import code, external, extra, machine
-from advprune.plan.config import load_config
+from advprune.plan.config import load_config, save_config
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol

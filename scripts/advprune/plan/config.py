@@ -13,6 +13,7 @@ import jsonschema
 import yaml
 
 from advprune.base.errors import UserError
+from advprune.base.files import write_text
 from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
 from advprune.models.names import known_nets
@@ -82,6 +83,12 @@ def load_config(
     check_config(config)
     config["grid"] = [_spelled_out(block) for block in config["grid"]]
     return config
+
+
+def save_config(config: dict[str, Any], path: str | Path) -> None:
+    """Write a loaded configuration as YAML beside the results; loading it gives it again."""
+    head = "# Written when a run starts: its configuration, with every default filled in.\n"
+    write_text(path, head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
 def _typed(content: Any, given: Any) -> Any:
