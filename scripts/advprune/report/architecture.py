@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"pruning"},
     {"jobs", "evaluation", "methods"},
     {"report", "bench"},
+    {"runs"},
     {"cli"},
 ]
 
