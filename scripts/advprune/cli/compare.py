@@ -37,10 +37,10 @@ def command(first: Path, second: Path, flips: Path | None) -> None:
     versions, images and code.
     """
     with opened(first) as one, opened(second) as other:
-        sides = [models(*place) for place in (one, other)]
-        pairs = compare.common(*sides)
-        for name, own, theirs in ((first, *sides), (second, *reversed(sides))):
-            if alone := sorted(own.keys() - theirs.keys(), key=str):
+        mine, theirs = models(*one), models(*other)
+        pairs = compare.common(mine, theirs)
+        for name, own, rest in ((first, mine, theirs), (second, theirs, mine)):
+            if alone := sorted(own.keys() - rest.keys(), key=str):
                 click.echo(f"only in {name}: {listed(alone)}")
         table, changed = compare.accuracies(pairs), compare.flips(pairs)
         for row in table.to_dict("records"):
