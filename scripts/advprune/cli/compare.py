@@ -42,7 +42,7 @@ def command(first: Path, second: Path, flips: Path | None) -> None:
         for name, own, rest in ((first, mine, theirs), (second, theirs, mine)):
             if alone := sorted(own.keys() - rest.keys(), key=str):
                 click.echo(f"only in {name}: {listed(alone)}")
-        table, changed = compare.accuracies(pairs), compare.flips(pairs)
+        table, changed = compare.compared(pairs)
         for row in table.to_dict("records"):
             click.echo(_line(row))
         for text, count in compare.cards(pairs):

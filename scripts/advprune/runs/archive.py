@@ -10,6 +10,7 @@ import hashlib
 import json
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
@@ -53,12 +54,13 @@ def check(path: Path) -> Iterator[tuple[str, str]]:
         names = [name for name in archive.namelist() if name != MANIFEST]
         found = {name: _hash(archive, name) for name in names}
         cards = dict(_cards(archive, names))
+    times = Counter(names)
     for name in sorted(listed.keys() | set(names)):
         if name not in found:
             yield name, "is missing"
         elif name not in listed:
             yield name, "is not in the manifest"
-        elif names.count(name) > 1:
+        elif times[name] > 1:
             yield name, "is there more than once"
         elif found[name] != listed[name]:
             yield name, "is not the file of the manifest"

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -28,35 +27,34 @@ def common(
     return [(first[identity], second[identity]) for identity in both]
 
 
-def accuracies(pairs: Pairs) -> pd.DataFrame:
-    """One row per model: both runs' accuracies in [0, 1], their differences, flips of verdicts.
+def compared(pairs: Pairs) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(One row per model, one row per model and image whose verdict differs) of two runs.
 
-    `lost` counts the images that are robust in the worst case of the first run alone, `gained` of
-    the second alone, of the `images` that both have attacked.
+    Of a model: both runs' accuracies in [0, 1] and their differences; `lost` counts the images that
+    are robust in the worst case of the attacks in the first run alone, `gained` in the second
+    alone, of the `images` that both have attacked.
     """
-    rows = []
+    rows, flips = [], []
     for one, other in pairs:
-        row: dict[str, Any] = dict(zip(IDENTITY, one.identity, strict=True))
-        for name in ACCURACIES:
-            found = (m.evaluation[f"{name}_accuracy"] for m in (one, other))
-            a, b = (float("nan") if share is None else share for share in found)
-            row |= {f"{name}_first": a, f"{name}_second": b, f"{name}_difference": b - a}
+        identity = dict(zip(IDENTITY, one.identity, strict=True))
         verdicts = images(one, other)
         before, after = verdicts["robust_first"], verdicts["robust_second"]
-        row |= {"images": len(verdicts), "lost": int((before & ~after).sum())}
-        rows.append(row | {"gained": int((after & ~before).sum())})
-    return pd.DataFrame(rows)
+        counts = {"images": len(verdicts), "lost": int((before & ~after).sum())}
+        counts["gained"] = int((after & ~before).sum())
+        rows.append(identity | _accuracies(one, other) | counts)
+        flips.append(verdicts[before != after].assign(**identity))
+    found = pd.concat(flips, ignore_index=True)
+    order = [*IDENTITY, *(column for column in found if column not in IDENTITY)]
+    return pd.DataFrame(rows), found[order]
 
 
-def flips(pairs: Pairs) -> pd.DataFrame:
-    """One row per model and image whose verdict in the worst case of the attacks differs."""
-    found = []
-    for one, other in pairs:
-        verdicts = images(one, other)
-        changed = verdicts[verdicts["robust_first"] != verdicts["robust_second"]]
-        identity = dict(zip(IDENTITY, one.identity, strict=True))
-        found.append(changed.assign(**identity)[[*IDENTITY, *changed.columns]])
-    return pd.concat(found, ignore_index=True)
+def _accuracies(one: Model, other: Model) -> dict[str, float]:
+    row = {}
+    for name in ACCURACIES:
+        found = (model.evaluation[f"{name}_accuracy"] for model in (one, other))
+        a, b = (float("nan") if share is None else share for share in found)
+        row |= {f"{name}_first": a, f"{name}_second": b, f"{name}_difference": b - a}
+    return row
 
 
 def images(one: Model, other: Model) -> pd.DataFrame:

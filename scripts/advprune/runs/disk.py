@@ -6,6 +6,7 @@ where a job that is to run reads it, and nowhere else.
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +26,8 @@ KINDS = (
     ("cards and findings", r".*/.*\.json"),
     ("tables, figures, pages", r".*"),
 )
-# what `base.files.atomic` leaves behind when its process is killed
-LEFTOVER = re.compile(r"\.[^/]+\.[a-z0-9_]{8}\.\w+")
+# what `base.files.atomic` leaves behind when its process is killed; a younger one may be in use
+LEFTOVER, SECONDS = re.compile(r"\.[^/]+\.[a-z0-9_]{8}\.\w+"), 3600
 
 
 def held(run: Path) -> dict[str, tuple[int, int]]:
@@ -50,13 +51,15 @@ def needless(run: Path) -> dict[Path, str]:
             found[path] = "its job is done"
     for path in _files(run):
         inside = any(folder in found for folder in path.parents)
-        if LEFTOVER.fullmatch(path.name) and not inside:
+        old = time.time() - path.stat().st_mtime > SECONDS
+        if LEFTOVER.fullmatch(path.name) and old and not inside:
             found[path] = "left behind by a job that was killed"
     for path in sorted(run.glob("*/*/pretrained/*/seed*.last.safetensors")):
         if path.with_suffix(".json").exists():
             found[path] = "nothing is made from it"
     for path in sorted(run.glob("*/*/*/*/seed*/pruned.safetensors")):
-        if all((path.parent / name).exists() for name in ("pruned.json", "evaluation.json")):
+        done = ("pruned.json", "checkpoint.safetensors", "evaluation.json")
+        if all((path.parent / name).exists() for name in done):
             found[path] = "finetuned, and the model is evaluated"
     return found
 

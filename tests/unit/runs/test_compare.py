@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from advprune.base.errors import UserError
 from advprune.cli.main import main
 from advprune.runs.archive import pack
-from advprune.runs.compare import accuracies, cards, common, flips, images
+from advprune.runs.compare import cards, common, compared, images
 from advprune.runs.models import models
 from helpers.finished_runs import make_run
 
@@ -19,14 +19,14 @@ def pairs(tmp_path, **given):
 
 def test_equal_runs_have_no_differences(tmp_path):
     both = pairs(tmp_path)
-    assert len(both) == 2 and len(flips(both)) == 0 and cards(both) == []
-    table = accuracies(both)
+    table, changed = compared(both)
+    assert len(both) == 2 and len(changed) == 0 and cards(both) == []
     assert (table.filter(like="difference") == 0).all(axis=None)
 
 
 def test_flips_are_the_images_whose_verdict_differs(tmp_path):
     both = pairs(tmp_path, broken=6)
-    table, changed = accuracies(both), flips(both)
+    table, changed = compared(both)
     assert table["lost"].tolist() == [2, 2] and table["gained"].tolist() == [0, 0]
     assert table["worst_difference"].tolist() == pytest.approx([-1 / 6] * 2)
     assert changed["official_index"].tolist() == [106, 107] * 2

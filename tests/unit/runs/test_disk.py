@@ -1,5 +1,8 @@
 """What a run holds is counted by kind, and only what nothing needs is removed."""
 
+import os
+import time
+
 import pytest
 from click.testing import CliRunner
 
@@ -17,7 +20,9 @@ def run(tmp_path):
     for name in (".checkpoint.state", ".pruned.state", ".hofmn-1.state"):
         (root / MODEL / name).mkdir()
         (root / MODEL / name / "epoch.pt").write_bytes(b"x" * 1000)
-    (root / MODEL / ".checkpoint.a1b2c3d_.safetensors").write_bytes(b"half")
+    for name, age in ((".checkpoint.a1b2c3d_.safetensors", 7200), (".last.xyz12345.json", 5)):
+        (root / MODEL / name).write_bytes(b"half")
+        os.utime(root / MODEL / name, (time.time() - age,) * 2)
     (root / "curves").mkdir()
     (root / "curves/.snakemake_timestamp").touch()
     return root
@@ -32,7 +37,7 @@ def test_everything_is_counted_once(run):
     kinds = held(run)
     assert sum(count for count, _ in kinds.values()) == len(files)
     assert sum(size for _, size in kinds.values()) == sum(p.stat().st_size for p in files)
-    assert kinds["resume files and leftovers"] == (4, 3004)
+    assert kinds["resume files and leftovers"] == (5, 3008)
     assert kinds["evaluated nets"][0] == kinds["nets before finetuning"][0] == 1
     assert kinds["verdicts per image"][0] == 2 and kinds["images of datasets"][0] == 1
 
@@ -44,6 +49,11 @@ def test_needless_are_finished_jobs_states_leftovers_and_intermediates(run):
 
 def test_the_net_before_finetuning_stays_until_the_model_is_evaluated(run):
     (run / MODEL / "evaluation.json").unlink()
+    assert f"{MODEL}/pruned.safetensors" not in names(run)
+
+
+def test_a_model_that_is_trained_again_keeps_its_net_before_finetuning(run):
+    (run / MODEL / "checkpoint.safetensors").unlink()
     assert f"{MODEL}/pruned.safetensors" not in names(run)
 
 
