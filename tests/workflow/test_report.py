@@ -29,18 +29,11 @@ def test_the_page_has_every_category_with_its_caption(checkout):
 def test_the_zip_has_the_results_as_files(checkout):
     checkout.snakemake("--report", "report.zip", environment=NO_NETWORK)
     with zipfile.ZipFile(checkout.folder / "report.zip") as archive:
-        held = {name.rsplit("/", 1)[1]: archive.read(name) for name in archive.namelist()}
+        held = {(name.rsplit("/", 1)[1], archive.read(name)) for name in archive.namelist()}
     run = checkout.folder / "results" / "tiny"
-    for name in (
-        "leaderboard.csv",
-        "leaderboard.html",
-        "comparison.csv",
-        "curves.png",
-        "costs.csv",
-    ):
-        assert held[name] == (run / name).read_bytes(), name
-    ice = list((run / "thin_ice").glob("*.png"))
-    assert ice and all(held[path.name] == path.read_bytes() for path in ice)
-    groups = list((run / "curves").glob("*.png"))
-    assert groups and all(held[path.name] == path.read_bytes() for path in groups)
-    assert "report.html" in held
+    names = ("leaderboard.csv", "leaderboard.html", "comparison.csv", "curves.png", "costs.csv")
+    figures = [*(run / "thin_ice").glob("*.png"), *(run / "curves").glob("*.png")]
+    assert len(figures) > 3
+    for path in [*(run / name for name in names), *figures]:
+        assert (path.name, path.read_bytes()) in held, path
+    assert "report.html" in {name for name, _ in held}
