@@ -30,6 +30,7 @@ def pack(run: Path, out: Path, *, nets: bool = False, images: bool = False) -> d
     gives equal bytes on one version of zlib. A folder without an evaluation is a UserError.
     """
     paths = sorted(_chosen(run, nets, images), key=lambda path: path.as_posix())
+    paths = [path for path in paths if (run / path).resolve() != out.resolve()]
     if not any(path.name == "evaluation.json" for path in paths):
         raise UserError(f"{run}: no evaluations to pack")
     hashes: dict[str, str] = {}

@@ -67,6 +67,12 @@ def test_equal_runs_give_equal_bytes(tmp_path):
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
 
 
+def test_an_archive_inside_the_run_does_not_pack_itself(tmp_path):
+    run = make_run(tmp_path / "mine")
+    first = pack(run, run / "mine.zip")
+    assert pack(run, run / "mine.zip") == first and "mine.zip" not in first
+
+
 def forget(name):
     return lambda m: m | {"files": {k: v for k, v in m["files"].items() if k != name}}
 

@@ -39,6 +39,13 @@ def test_a_folder_and_an_archive_become_one_leaderboard(tmp_path):
     assert done.exit_code == 0 and "lwm" in done.output
 
 
+def test_runs_of_one_name_are_told_apart_by_their_places(tmp_path):
+    here, there = make_run(tmp_path / "x/demo", A), make_run(tmp_path / "y/demo", B)
+    assert merge(here, there, "-o", tmp_path / "both")[0] == 0
+    runs = pd.read_csv(tmp_path / "both/origins.csv").set_index("method")["run"]
+    assert (runs["dense"], runs["lwm"]) == (str(here), str(there))
+
+
 def test_rows_are_those_of_the_runs(tmp_path):
     a, b = runs(tmp_path, broken=7)
     merge(a, b, "-o", tmp_path / "both")
