@@ -13,6 +13,9 @@ rule autoattack:
         out=PATHS.of_model("autoattack-{shard}.csv"),
         warnings=PATHS.of_model("autoattack-{shard}.warnings.json"),
         card=PATHS.of_model("autoattack-{shard}.card.json"),
+        adversarials=VERDICTS.kept(
+            PATHS.of_model("autoattack-{shard}.adversarials.safetensors")
+        ),
     log:
         PATHS.model_log("autoattack", "-{shard}"),
     benchmark:
@@ -62,6 +65,9 @@ rule hofmn:
     output:
         out=PATHS.of_model("hofmn-{shard}.csv"),
         card=PATHS.of_model("hofmn-{shard}.card.json"),
+        adversarials=VERDICTS.kept(
+            PATHS.of_model("hofmn-{shard}.adversarials.safetensors")
+        ),
     log:
         PATHS.model_log("hofmn", "-{shard}"),
     benchmark:

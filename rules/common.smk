@@ -33,7 +33,7 @@ if not workflow.overwrite_configfiles:
 
 try:
     machine.check_order(workflow.overwrite_configfiles)
-    PROTOCOL = Protocol(load_config(config))
+    PROTOCOL = Protocol(load_config(config, workflow.config_settings.config))
     VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config
     PATHS = Layout(CONFIG["preset"])
@@ -167,7 +167,7 @@ def torch_resources(rule):
     }
 
 
-HOOKS = Hooks(PATHS, dict(config))
+HOOKS = Hooks(PATHS, CONFIG)
 if workflow.is_main_process:
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
     HOOKS.recorder.attach(logger)

@@ -25,7 +25,12 @@ rule table:
     input:
         findings=lambda w: gathered(w.kind.removesuffix("_means")),
     output:
-        out=PATHS.summary("{kind}.csv"),
+        out=report(
+            PATHS.summary("{kind}.csv"),
+            caption="../workflow/report/table.rst",
+            category="Costs and more",
+            labels={"table": "{kind}"},
+        ),
     log:
         PATHS.log("table/{kind}"),
     wildcard_constraints:
@@ -45,7 +50,12 @@ rule compare:
         evaluations=gathered("evaluations"),
         methods=METHOD_FILES,
     output:
-        csv=PATHS.summary("comparison.csv"),
+        csv=report(
+            PATHS.summary("comparison.csv"),
+            caption="../workflow/report/comparison.rst",
+            category="Comparison",
+            labels={"format": "table"},
+        ),
         markdown=PATHS.summary("comparison.md"),
     log:
         PATHS.log("compare"),
@@ -65,8 +75,19 @@ rule curves:
         methods=METHOD_FILES,
     output:
         pdf=PATHS.summary("curves.pdf"),
-        png=PATHS.summary("curves.png"),
-        groups=directory(PATHS.summary("curves")),
+        png=report(
+            PATHS.summary("curves.png"),
+            caption="../workflow/report/curves.rst",
+            category="Curves",
+            labels={"figure": "overview"},
+        ),
+        groups=report(
+            directory(PATHS.summary("curves")),
+            caption="../workflow/report/curves.rst",
+            category="Curves",
+            patterns=["{name}.png"],
+            labels={"figure": "{name}"},
+        ),
     log:
         PATHS.log("curves"),
     priority: FIRST
@@ -84,10 +105,20 @@ rule thin_ice:
         thin_ice_tables,  # in the specification by their folders: a command line has a limit
         methods=METHOD_FILES,
     output:
-        models=PATHS.thin_ice(".csv"),
+        models=report(
+            PATHS.thin_ice(".csv"),
+            caption="../workflow/report/thin_ice.rst",
+            category="Thin ice",
+            labels={"target": "{dataset}, {arch}, {target}", "shows": "models"},
+        ),
         images=PATHS.thin_ice(".images.csv"),
         pdf=PATHS.thin_ice(".pdf"),
-        png=PATHS.thin_ice(".png"),
+        png=report(
+            PATHS.thin_ice(".png"),
+            caption="../workflow/report/thin_ice.rst",
+            category="Thin ice",
+            labels={"target": "{dataset}, {arch}, {target}", "shows": "figure"},
+        ),
     log:
         PATHS.log("thin_ice/{dataset}-{arch}-{target}"),
     priority: FIRST
@@ -108,8 +139,18 @@ rule leaderboard:
         thin_ice=ALL_THIN_ICE,
         costs=PATHS.summary("costs.csv"),
     output:
-        csv=PATHS.summary("leaderboard.csv"),
-        html=PATHS.summary("leaderboard.html"),
+        csv=report(
+            PATHS.summary("leaderboard.csv"),
+            caption="../workflow/report/leaderboard.rst",
+            category="Leaderboard",
+            labels={"format": "table"},
+        ),
+        html=report(
+            PATHS.summary("leaderboard.html"),
+            caption="../workflow/report/leaderboard.rst",
+            category="Leaderboard",
+            labels={"format": "page"},
+        ),
         tex=PATHS.summary("leaderboard.tex"),
     log:
         PATHS.log("leaderboard"),

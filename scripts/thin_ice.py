@@ -31,9 +31,8 @@ def main() -> None:
         after = table(entry.folder)["distance"].to_numpy()
         model = to_dict(entry.row) | {"same_pretraining": entry.same_pretraining}
         pairs.append(thin_ice.Pair(model, before, after, spec.eps))
-    labels = next(iter(dense.values()))["label"].to_numpy()
     write_csv(thin_ice.by_model(pairs), args.models)
-    write_csv(thin_ice.by_image(pairs, labels), args.images)
+    write_csv(thin_ice.by_image(pairs, next(iter(dense.values()))), args.images)
     models = [{"model": pair.model} for pair in pairs]
     names = records.names(records.known(records.load_methods(args.methods), models))
     group = records.group_of(to_dict(spec.models[0].row))

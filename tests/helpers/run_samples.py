@@ -9,7 +9,7 @@ from pathlib import Path
 
 from advprune.base.files import write_json
 from advprune.base.record import to_dict
-from advprune.plan.config import load_config
+from advprune.plan.config import load_config, save_config
 from advprune.plan.protocol import Protocol
 from advprune.watch.place import Run
 from advprune.watch.state import State
@@ -29,7 +29,7 @@ class Site:
         self.folder = folder
         results = folder / "results" / config["preset"]
         results.mkdir(parents=True)
-        write_json(results / "run.json", config)
+        save_config(config, results / "configuration.yaml")
         protocol = Protocol(load_config(copy.deepcopy(config)))
         self.run = Run(results, folder / "logs" / config["preset"], protocol)
 

@@ -82,7 +82,7 @@ def good(tmp_path_factory):
     save_checkpoint(folder / "net.safetensors", build(spec), spec)
     state = {k: t for k, t in build(spec).state_dict().items() if "normalize" not in k}
     torch.save({"state_dict": state}, folder / "theirs.pt")
-    verdicts = {"index": range(10), "label": 0, "clean_correct": True}
+    verdicts = {"index": range(10), "official_index": range(10), "label": 0, "clean_correct": True}
     autoattack = pd.DataFrame(verdicts | {"robust": True, "broken_by": ""})
     write_table(folder / "autoattack.csv", autoattack)
     write_table(folder / "hofmn.csv", pd.DataFrame(verdicts | {"distance": 0.3}))

@@ -67,6 +67,7 @@ def recheck(
     return [
         {
             "index": row["index"],
+            "official_index": row["official_index"],
             "broken_by": row["broken_by"],
             "distance_before": row["distance"] if np.isfinite(row["distance"]) else None,
             "distance_autoattack": None if robust else norm,

@@ -1,7 +1,8 @@
 """Tables of per-sample verdicts, and everything that is counted from them.
 
-A shard's table is one CSV file; `index` is the sample's place in the test set. This module does
-not need torch, so reports can be made where it is not installed.
+A shard's table is one CSV file; `index` is the sample's place in the run's order of the test set,
+`official_index` that in the official file. This module does not need torch, so reports can be made
+where it is not installed.
 """
 
 from collections.abc import Iterable
@@ -14,16 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from advprune.base.errors import UserError
 from advprune.base.files import write_text
 
+SAMPLE = {"index": "int64", "official_index": "int64", "label": "int64"}
 # broken_by: the attack that broke the sample, "clean" if it was wrong from the start, "" if robust
-AUTOATTACK = {
-    "index": "int64",
-    "label": "int64",
+AUTOATTACK = SAMPLE | {
     "clean_correct": "bool",
     "robust": "bool",
     "broken_by": "str",
 }
 # distance: Linf norm; 0 = misclassified without a perturbation, inf = no adversarial point found
-HOFMN = {"index": "int64", "label": "int64", "clean_correct": "bool", "distance": "float64"}
+HOFMN = SAMPLE | {"clean_correct": "bool", "distance": "float64"}
 TABLES = (AUTOATTACK, HOFMN)
 
 # Float32 images round a perturbation of exactly eps by up to 1.2e-7 (one unit in the last place

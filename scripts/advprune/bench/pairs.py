@@ -63,7 +63,7 @@ class Bench:
     def __init__(self, size: Size, device: torch.device) -> None:
         """Train the nets: dense, 90 % of the weights removed, 75 % of the filters removed."""
         self.size, self.device = size, device
-        train, labels, test, test_labels = digits.read(None, Path())
+        train, labels, test, test_labels = digits.read(None, Path())[:4]
         data = Split(_enlarged(train), torch.from_numpy(labels)).to(device)
         self.train = data.take(size.train)
         self.val = Split(data.images[size.train :], data.labels[size.train :]).take(56)

@@ -9,7 +9,10 @@ from advprune.base.errors import UserError
 
 # In the order of `--help`. A new one is a name here and a module with a function `command`:
 # `new-method` is new_method.py.
-SUBCOMMANDS = ("estimate", "status", "leaderboard", "verify", "why", "new-method", "docs")
+SUBCOMMANDS = (
+    *("estimate", "status", "leaderboard", "verify", "why"),
+    *("compare", "merge", "archive", "tidy", "new-method", "docs"),
+)
 
 
 class Refused(click.ClickException):

@@ -9,6 +9,7 @@ from advprune.base.errors import UserError
 from advprune.cli import checkout
 from advprune.cli.taught import Taught
 from advprune.report.verify import verify
+from advprune.runs import archive
 
 # no runs: numbers kept in the repository, and files of datasets
 OTHERS = ("reference", "downloads")
@@ -25,9 +26,10 @@ OTHERS = ("reference", "downloads")
 def command(runs: tuple[Path, ...]) -> None:
     """Hash results again and compare them with their cards.
 
-    RUN is a folder such as results/demo; without one, every run below results/ is looked at. Every
-    file that does not match is named with the reason: changed since it was written, made from
-    another parent than the one that is here, or not what follows from the evaluations.
+    RUN is a folder such as results/demo, or an archive of one (advprune archive); without one,
+    every run below results/ is looked at. Every file that does not match is named with the reason:
+    changed since it was written, made from another parent than the one that is here, or not what
+    follows from the evaluations.
     """
     wrong = sum(_report(run) for run in runs or _every_run())
     sys.exit(1 if wrong else 0)
@@ -44,7 +46,7 @@ def _every_run() -> list[Path]:
 
 def _report(run: Path) -> int:
     """Print what does not match, then the count; return how many do not."""
-    found = list(verify(run))
+    found = list(archive.check(run) if run.is_file() else verify(run))
     if not found:
         raise UserError(f"{run}: no results to verify")
     problems = [(path, problem) for path, problem in found if problem]

@@ -14,7 +14,8 @@ import torch
 from advprune.base.errors import UserError
 from advprune.data.tensorfile import load_tensors, save_tensors
 
-_TRAINING, _TEST = "training-data-1", "test-data-1"
+_OFFICIAL = "official_index"
+_TRAINING, _TEST = "training-data-1", "test-data-2"
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,16 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TestData:
-    """Test images, which nothing is trained or tuned with."""
+    """Test images, which nothing is trained or tuned with.
+
+    `official_index`, int64 [N], says which image of the official test set each is, counted from 0
+    in the official file's order (for digits: in scikit-learn's arrays).
+    """
 
     name: str
     test: Split
     classes: int
+    official_index: torch.Tensor
 
     def image_fields(self) -> dict[str, int]:
         """Return what a net for these images must agree with: classes, channels, size."""
@@ -89,12 +95,16 @@ class TestData:
 
     def save(self, path: Path) -> None:
         """Write one safetensors file, atomically; equal data give equal bytes."""
-        _save(path, _TEST, {"test": self.test}, {"name": self.name, "classes": self.classes})
+        header = {"name": self.name, "classes": self.classes}
+        _save(path, _TEST, {"test": self.test}, header, {_OFFICIAL: self.official_index})
 
     @classmethod
     def load(cls, path: Path) -> "TestData":
         """Read onto the CPU; a missing, damaged or foreign file is a `UserError`."""
-        return cls(**_load(path, _TEST, ("test",), {"name", "classes"}))
+        found = _load(path, _TEST, ("test",), {"name", "classes"}, (_OFFICIAL,))
+        if found[_OFFICIAL].shape != found["test"].labels.shape:
+            raise UserError(f"{path}: not one official index for each test image")
+        return cls(**found)
 
 
 def check_split(name: str, split: Split, shape: tuple[int, ...], classes: int) -> None:
@@ -115,17 +125,26 @@ def _image_fields(split: Split, classes: int) -> dict[str, int]:
     return {"classes": classes, "channels": channels, "size": size}
 
 
-def _save(path: Path, kind: str, splits: Mapping[str, Split], header: Mapping[str, Any]) -> None:
-    tensors: dict[str, torch.Tensor] = {}
+def _save(
+    path: Path,
+    kind: str,
+    splits: Mapping[str, Split],
+    header: Mapping[str, Any],
+    more: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    tensors: dict[str, torch.Tensor] = dict(more or {})
     for part, split in splits.items():
         tensors |= {f"{part}/images": split.images, f"{part}/labels": split.labels}
     save_tensors(path, kind, tensors, header)
 
 
-def _load(path: Path, kind: str, parts: tuple[str, ...], keys: set[str]) -> dict[str, Any]:
-    """Splits and header entries of a file, by their names."""
+def _load(
+    path: Path, kind: str, parts: tuple[str, ...], keys: set[str], more: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Splits, header entries and `more` tensors of a file, by their names."""
     tensors, header = load_tensors(path, kind)
     expected = {f"{part}/{what}" for part in parts for what in ("images", "labels")}
+    expected |= set(more)
     lacking = (expected - tensors.keys()) | (keys - header.keys())
     if lacking:
         raise UserError(f"{path}: not a dataset of ours, lacks {', '.join(sorted(lacking))}")
@@ -133,4 +152,4 @@ def _load(path: Path, kind: str, parts: tuple[str, ...], keys: set[str]) -> dict
     shape = tuple(splits[parts[0]].images.shape[1:])
     for part, split in splits.items():
         check_split(f"{path}: {part}", split, shape, header["classes"])
-    return splits | {key: header[key] for key in keys}
+    return splits | {key: header[key] for key in keys} | {name: tensors[name] for name in more}

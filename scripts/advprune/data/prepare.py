@@ -33,6 +33,7 @@ def from_arrays(
     train_y: np.ndarray,
     test_x: np.ndarray,
     test_y: np.ndarray,
+    test_index: np.ndarray | None = None,
     *,
     val: int | None = None,
     limits: Mapping[str, int] | None = None,
@@ -42,7 +43,8 @@ def from_arrays(
     The validation split is the first `val` (default: the spec's) training images of a fixed
     stratified order, the training split the rest of it; the test split is put in such an order
     too. The first n images of any split are therefore a fair sample of it, and `limits`
-    ({"train": n, ...}) keeps just those. Arrays that do not fit the spec are a `UserError`.
+    ({"train": n, ...}) keeps just those. `test_index`, int [N], has the official index of every
+    test image, by default its place in `test_x`. Arrays that do not fit the spec are a `UserError`.
     """
     name, val = spec.name, spec.val if val is None else val
     for x, y in ((train_x, train_y), (test_x, test_y)):
@@ -50,11 +52,12 @@ def from_arrays(
         check_split(name, whole, spec.shape, spec.classes)
     if not 0 < val < len(train_y):
         raise UserError(f"{name}: cannot take {val} validation images from {len(train_y)}")
-    order = stratified_order(train_y)
+    numbers = _official(name, test_index, len(test_y))
+    order, test_order = stratified_order(train_y), stratified_order(test_y)
     cuts = {
         "val": _split(train_x, train_y, order[:val]),
         "train": _split(train_x, train_y, order[val:]),
-        "test": _split(test_x, test_y, stratified_order(test_y)),
+        "test": _split(test_x, test_y, test_order),
     }
     for part, n in (limits or {}).items():
         if part not in cuts or n < 1:
@@ -73,7 +76,9 @@ def from_arrays(
         pad=spec.pad,
         flip=spec.flip,
     )
-    return training, TestData(name=name, classes=spec.classes, test=cuts["test"])
+    test = cuts["test"]
+    official = torch.from_numpy(numbers[test_order][: len(test)])
+    return training, TestData(name=name, classes=spec.classes, test=test, official_index=official)
 
 
 def channel_moments(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -89,6 +94,16 @@ def channel_moments(images: torch.Tensor) -> tuple[tuple[float, ...], tuple[floa
         means.append(first / total / 255)
         stds.append(((second * total - first * first) / total**2) ** 0.5 / 255)
     return tuple(means), tuple(stds)
+
+
+def _official(name: str, given: np.ndarray | None, images: int) -> np.ndarray:
+    """Official indexes of the test images, int64, as given or the places they have."""
+    if given is None:
+        return np.arange(images, dtype=np.int64)
+    found = np.asarray(given).astype(np.int64)
+    if found.shape != (images,) or len(np.unique(found)) != images or found.min() < 0:
+        raise UserError(f"{name}: official indexes are not one number from 0 on per test image")
+    return found
 
 
 def _split(images: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Split:

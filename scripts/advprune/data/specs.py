@@ -3,7 +3,7 @@
 Each dataset is one module of `data/sets`, loaded by its name, with
 
     SPEC: Spec
-    read(root: Path | None, cache: Path) -> Arrays
+    read(root: Path | None, cache: Path) -> Arrays | NumberedArrays
 
 so that what belongs to one dataset concerns the jobs of that dataset alone.
 """
@@ -19,6 +19,9 @@ from advprune.base.imports import modules_in
 
 # train images uint8 [N, C, H, W], train labels int [N] in 0..classes-1, test images, test labels
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+# the same, and each test image's official index, int [N], where the source has no test set of its
+# own whose order the test images are in
+NumberedArrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from advprune.attacks.verdicts import AUTOATTACK, HOFMN, accuracy, pack, robust_at, worst
+from advprune.attacks.verdicts import AUTOATTACK, HOFMN, SAMPLE, accuracy, pack, robust_at, worst
 from advprune.base.errors import UserError
 from advprune.evaluation.intervals import wilson
 
@@ -36,7 +36,7 @@ def evaluate(
     for name, table, kind in (("autoattack", autoattack, AUTOATTACK), ("hofmn", hofmn, HOFMN)):
         if list(table.columns) != list(kind):
             raise UserError(f"{name}: not its table (columns {', '.join(table.columns)})")
-    if list(autoattack["index"]) != list(hofmn["index"]):
+    if not autoattack[list(SAMPLE)].equals(hofmn[list(SAMPLE)]):
         raise UserError(f"{model}: the attacks did not see the same images")
     verdicts = {
         "clean": autoattack["clean_correct"],

@@ -92,13 +92,20 @@ class Job(Generic[S]):
             raise UserError(f"{path}: is {is_}, not {not_}")
         return loaded
 
-    def test_shard(self, shard: int, size: int) -> tuple[range, torch.Tensor, torch.Tensor]:
-        """Indexes, images [n,C,H,W] in [0,1] and labels of one shard of the test images."""
-        test = self.test_data.test
+    def test_shard(
+        self, shard: int, size: int
+    ) -> tuple[dict[str, list[int]], torch.Tensor, torch.Tensor]:
+        """First columns of a table, images [n,C,H,W] in [0,1] and labels of one test shard.
+
+        `index` is an image's place in the run's order, `official_index` that in the official file.
+        """
+        data, test = self.test_data, self.test_data.test
         index = range(shard * size, min((shard + 1) * size, len(test)))
         part = slice(index.start, index.stop)
+        official, labels = data.official_index[part].tolist(), test.labels[part]
+        columns = {"index": list(index), "official_index": official, "label": labels.tolist()}
         images = to_float(test.images[part].to(self.device))
-        return index, images, test.labels[part].to(self.device)
+        return columns, images, labels.to(self.device)
 
 
 def parser(description: str | None, *files: str, lists: str = "") -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 Pure Python without torch: this runs while the workflow plans. Every complaint is one line.
 """
 
+import contextlib
 import functools
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +13,7 @@ import jsonschema
 import yaml
 
 from advprune.base.errors import UserError
+from advprune.base.files import write_text
 from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
 from advprune.models.names import known_nets
@@ -58,8 +60,15 @@ def check(content: Any, schema: str, where: str) -> None:
         raise UserError(f"{where}: {place}: {message}")
 
 
-def load_config(content: dict[str, Any]) -> dict[str, Any]:
-    """Validate a run's configuration and fill in the defaults."""
+def load_config(
+    content: dict[str, Any], command_line: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Validate a run's configuration and fill in the defaults.
+
+    `command_line` has the entries that Snakemake was given by --config. It reads the numbers inside
+    lists and tables there as texts, `seeds=[0,1]` as two; they become what a file would hold.
+    """
+    content = _typed(content, command_line or {})
     _check_renamed(content)
     check(content, "config", "config")
     config = DEFAULTS | content
@@ -74,6 +83,25 @@ def load_config(content: dict[str, Any]) -> dict[str, Any]:
     check_config(config)
     config["grid"] = [_spelled_out(block) for block in config["grid"]]
     return config
+
+
+def save_config(config: dict[str, Any], path: str | Path) -> None:
+    """Write a loaded configuration as YAML beside the results; loading it gives it again."""
+    head = "# Written when a run starts: its configuration, with every default filled in.\n"
+    write_text(path, head + yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def _typed(content: Any, given: Any) -> Any:
+    """Content in which the texts at the places of `given` are read as YAML."""
+    if isinstance(content, dict) and isinstance(given, dict):
+        return content | {k: _typed(content[k], v) for k, v in given.items() if k in content}
+    if isinstance(content, list):
+        return [_typed(entry, entry) for entry in content]
+    if isinstance(content, str):
+        with contextlib.suppress(yaml.YAMLError):
+            found = yaml.safe_load(content)
+            return found if found is None or isinstance(found, int | float) else content
+    return content
 
 
 def _check_renamed(content: Any) -> None:

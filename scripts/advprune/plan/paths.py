@@ -24,7 +24,7 @@ class Layout:
     @property
     def plan(self) -> str:
         """The configuration of the run that last wrote here."""
-        return f"{self.root}/run.json"
+        return f"{self.root}/configuration.yaml"
 
     @property
     def partial(self) -> str:

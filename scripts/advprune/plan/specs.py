@@ -167,7 +167,7 @@ class AuditSpec:
 
 @dataclass(frozen=True)
 class AutoattackSpec:
-    """AutoAttack on one shard of `shard_size` test images."""
+    """AutoAttack on one shard of `shard_size` test images; `keep` says to write what it found."""
 
     arch: str
     seed: int
@@ -177,6 +177,7 @@ class AutoattackSpec:
     batch: int
     shard: int = 0
     precision: str = "fp32"
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ class HofmnTuneSpec:
 
 @dataclass(frozen=True)
 class HofmnSpec:
-    """The tuned FMN on one shard of `shard_size` test images."""
+    """The tuned FMN on one shard of `shard_size` test images; `keep` as for AutoAttack."""
 
     arch: str
     shard_size: int
@@ -203,6 +204,7 @@ class HofmnSpec:
     batch: int
     shard: int = 0
     precision: str = "fp32"
+    keep: bool = False
 
 
 @dataclass(frozen=True)

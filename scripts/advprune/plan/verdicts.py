@@ -26,6 +26,7 @@ class Verdicts:
         self.evaluation = protocol.config["evaluation"]
         precision = self.evaluation.get("search_precision", "fp32")
         self._searches = {"precision": precision}
+        self._kept = {"keep": self.evaluation.get("keep_adversarials", False)}
 
     def eps(self, dataset: str) -> float:
         """Radius of the threat on a dataset, in [0, 1] pixel units."""
@@ -50,7 +51,7 @@ class Verdicts:
             shard_size=chosen["shard"],
             batch=chosen["batch"],
             shard=shard,
-            **self._searches,
+            **self._searches | self._kept,
         )
 
     def hofmn_tune(self, model: Model) -> specs.HofmnTuneSpec:
@@ -71,7 +72,12 @@ class Verdicts:
         """The tuned FMN on a shard of the test images."""
         chosen = self.evaluation["hofmn"]
         sizes = (chosen["shard"], chosen["steps"], chosen["batch"])
-        return specs.HofmnSpec(self._arch(model), *sizes, shard=shard, **self._searches)
+        asked = self._searches | self._kept
+        return specs.HofmnSpec(self._arch(model), *sizes, shard=shard, **asked)
+
+    def kept(self, path: str) -> list[str]:
+        """A file of adversarial images as output, none where they are not asked for."""
+        return [path] if self._kept["keep"] else []
 
     def pgd(self, model: Model) -> specs.PgdSpec:
         """What PGD leaves of a model's best and of its last epoch."""

@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"pruning"},
     {"jobs", "evaluation", "methods"},
     {"report", "bench"},
-    {"watch"},
+    {"watch", "runs"},
     {"cli"},
 ]
 

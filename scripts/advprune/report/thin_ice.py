@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, spearmanr
 
-from advprune.attacks.verdicts import robust_at
+from advprune.attacks.verdicts import SAMPLE, robust_at
 from advprune.base.errors import UserError
 from advprune.evaluation.intervals import wilson
 from advprune.report.style import COLOURS, SETTINGS
@@ -76,12 +76,13 @@ def by_model(pairs: Sequence[Pair]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def by_image(pairs: Sequence[Pair], labels: NDArray[np.int64]) -> pd.DataFrame:
-    """One row per image: median distances, and in how many models it is robust, lost, gained."""
-    return pd.DataFrame(
-        {
-            "index": np.arange(len(labels)),
-            "label": labels,
+def by_image(pairs: Sequence[Pair], images: pd.DataFrame) -> pd.DataFrame:
+    """One row per image: median distances, and in how many models it is robust, lost, gained.
+
+    `images` has their indexes and labels, in the order of the distances.
+    """
+    return images[list(SAMPLE)].assign(
+        **{
             "distance_before": np.median([p.before for p in pairs], axis=0),
             "distance_after": np.median([p.after for p in pairs], axis=0),
             "models": len(pairs),

@@ -16,6 +16,7 @@ from advprune.base.provenance import sha256
 from advprune.plan.paths import target_name
 from advprune.report import paired, records, tables
 
+ADVERSARIALS = ".adversarials.safetensors"  # images that were kept, beside their table
 hashed = cache(sha256)
 
 
@@ -52,6 +53,7 @@ def _images(part: str, dataset: Path) -> list[Path]:
 def _nets(folder: Path) -> list[Path]:
     """Checkpoints of a dataset; hidden ones belong to trainings under way."""
     found = sorted(folder.glob("*/**/*.safetensors"))
+    found = [p for p in found if not p.name.endswith(ADVERSARIALS)]
     return [p for p in found if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
 
 
@@ -72,7 +74,10 @@ def _checkpoint(net: Path, dataset: Path) -> str:
     for role, sum_ in sorted(card["parents"].items()):
         found = _candidates(role, net, dataset)
         # a converted net's source and extra images may lie anywhere; the planning looks after them
-        if role not in ("source", "extra") and sum_ not in map(hashed, found):
+        if role not in ("source", "extra") and sum_ not in [
+            *map(hashed, found),
+            _tidied(role, net),
+        ]:
             return f"was made from another {role} than the one that is here"
     return ""
 
@@ -88,6 +93,13 @@ def _candidates(role: str, net: Path, dataset: Path) -> list[Path]:
     return sorted(arch.glob("pretrained/*/seed*[0-9].safetensors"))
 
 
+def _tidied(role: str, net: Path) -> str | None:
+    """Hash of a net before finetuning that was removed (advprune tidy), as its card has it."""
+    card = net.with_name("pruned.json")
+    gone = role == "pruned" and not card.with_suffix(".safetensors").exists() and card.exists()
+    return read_json(card).get("sha256") if gone else None
+
+
 def _of_card(card: Path) -> Path:
     """File of an attack's card: a table, or the outcome of the tuning."""
     stem = card.name.removesuffix(".card.json")
@@ -101,6 +113,9 @@ def _attack(path: Path, card_path: Path, dataset: Path) -> str:
     data = _images("train" if path.name == "hofmn.json" else "test", dataset)
     if not path.exists() or card["sha256"] != hashed(path):
         return "is not the file that its card describes"
+    images = path.with_suffix(ADVERSARIALS)
+    if "adversarials" in card and images.exists() and card["adversarials"] != hashed(images):
+        return "its adversarial images are not those that its card describes"
     parents = {"checkpoint": [path.with_name("checkpoint.safetensors")], "data": data}
     parents["tuned"] = [path.with_name("hofmn.json")]
     for role, sum_ in sorted(card["parents"].items()):

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from advprune.plan.config import save_config
 from advprune.plan.paths import Layout
 from advprune.watch import times
-from advprune.watch.place import write_plan
 from advprune.watch.recorder import Recorder
 
 MINUTE = 60.0
@@ -31,7 +31,7 @@ class Hooks:
 
     def begin(self, queue: bool) -> None:
         """Jobs are about to begin; called by no dry-run. `queue`: they may wait in a cluster's."""
-        write_plan(self.layout, self.config)
+        save_config(self.config, self.layout.plan)
         self.recorder.begin(sys.argv, queue)
         if not sys.stderr.isatty():  # on a terminal there are bars
             threading.Thread(target=self._tell, args=(sys.stderr,), daemon=True).start()

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from advprune.base.errors import UserError
-from advprune.base.files import read_json, write_json
-from advprune.plan.config import load_config
+from advprune.plan.config import load_config, read_yaml
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
 from advprune.plan.verdicts import Verdicts
@@ -39,11 +38,6 @@ class Run:
         raise ValueError(f"{name} is no file of the run")
 
 
-def write_plan(layout: Layout, config: dict[str, Any]) -> None:
-    """Keep what a run plans beside its results; called when jobs begin, never by a dry-run."""
-    write_json(layout.plan, config)
-
-
 def open_run(folder: Path, config: dict[str, Any] | None = None) -> Run:
     """The run whose results are in `folder`, planned by what lies there or by `config`.
 
@@ -60,7 +54,7 @@ def open_run(folder: Path, config: dict[str, Any] | None = None) -> Run:
                 f"{plan}: no such file (a run writes it when its first job begins);"
                 " name the configuration with --configfile"
             )
-        config = read_json(plan)
+        config = read_yaml(plan)
     protocol = Protocol(load_config(config))
     logs = folder.parents[1] / "logs" / protocol.config["preset"]
     return Run(folder, logs, protocol)

@@ -15,7 +15,9 @@ SETTINGS = {"steps": 200, "config": FmnConfig(), "seed": 0, "batch_size": 5, "ve
 def tables(distance, robust):
     index = np.arange(len(distance))
     clean = np.array(distance) > 0
-    common = pd.DataFrame({"index": index, "label": 0, "clean_correct": clean})
+    common = pd.DataFrame(
+        {"index": index, "official_index": index, "label": 0, "clean_correct": clean}
+    )
     broken_by = np.where(robust, "", np.where(clean, "apgd-ce", "clean"))
     return common.assign(robust=robust, broken_by=broken_by), common.assign(distance=distance)
 

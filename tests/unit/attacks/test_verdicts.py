@@ -24,13 +24,15 @@ from advprune.evaluation.intervals import wilson
 
 def hofmn(index, distance):
     n = len(index)
-    columns = {"index": index, "label": [3] * n, "clean_correct": [d > 0 for d in distance]}
+    columns = {"index": index, "official_index": index, "label": [3] * n}
+    columns["clean_correct"] = [d > 0 for d in distance]
     return pd.DataFrame({**columns, "distance": distance})
 
 
 def autoattack(index):
     n = len(index)
-    columns = {"index": index, "label": [1] * n, "clean_correct": [True] * n}
+    columns = {"index": index, "official_index": index, "label": [1] * n}
+    columns["clean_correct"] = [True] * n
     return pd.DataFrame({**columns, "robust": [False] * n, "broken_by": ["", "NA", "clean"][:n]})
 
 
@@ -40,10 +42,10 @@ def test_round_trip_is_exact(tmp_path):
     write_table(tmp_path / "a.csv", frame)
     text = (tmp_path / "a.csv").read_text(encoding="utf-8")
     assert text.splitlines()[:2] == [
-        "index,label,clean_correct,distance",
-        "0,3,True,0.10000000149011612",
+        "index,official_index,label,clean_correct,distance",
+        "0,0,3,True,0.10000000149011612",
     ]
-    assert "5,3,True,inf\n" in text
+    assert "5,5,3,True,inf\n" in text
     pd.testing.assert_frame_equal(read_tables([tmp_path / "a.csv"]), frame.astype(verdicts.HOFMN))
 
 
@@ -94,7 +96,7 @@ def test_wrong_files_are_named_in_one_line(tmp_path):
     write_table(tmp_path / "a.csv", hofmn([0], [0.1]))
     write_table(tmp_path / "b.csv", autoattack([1]))
     (tmp_path / "c.csv").write_text(
-        "index,label,clean_correct,distance\n0,1,True,far\n", encoding="utf-8"
+        "index,official_index,label,clean_correct,distance\n0,1,True,far\n", encoding="utf-8"
     )
     (tmp_path / "d.csv").write_text("", encoding="utf-8")
     for paths, message in [

@@ -47,7 +47,9 @@ def test_status_of_nothing_is_one_line(tmp_path):
 
 def test_an_estimate_needs_a_pilot(site, tmp_path):
     config = tmp_path / "plan.yaml"
-    config.write_text((site.run.folder / "run.json").read_text(encoding="utf-8"), encoding="utf-8")
+    config.write_text(
+        (site.run.folder / "configuration.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     done = call("estimate", config, "--from", tmp_path / "nowhere")
     assert done.exit_code == 2 and "no such folder" in done.output
     done = call("estimate", config, "--from", site.run.folder, "--jobs", 2)

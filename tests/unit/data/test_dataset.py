@@ -169,6 +169,8 @@ def test_file_gives_back_the_data_and_equal_data_gives_equal_bytes(both, which, 
         found = getattr(back, field)
         if isinstance(value, dataset.Split):
             assert found.images.equal(value.images) and found.labels.equal(value.labels)
+        elif isinstance(value, torch.Tensor):
+            assert found.equal(value) and found.dtype == value.dtype
         else:
             assert found == value and type(found) is type(value)
     back.save(tmp_path / "b.safetensors")

@@ -18,10 +18,18 @@ def tables(n=10):
     index = np.arange(n)
     broken = ["clean", *["apgd-ce"] * 2, *["square"] * 2, *[""] * (n - 5)]
     autoattack = pd.DataFrame(
-        {"index": index, "label": 0, "clean_correct": index > 0, "robust": index > 4}
+        {
+            "index": index,
+            "official_index": index,
+            "label": 0,
+            "clean_correct": index > 0,
+            "robust": index > 4,
+        }
     ).assign(broken_by=broken)
     distance = np.array([0, 0.3, 0.3, 0.1, 0.1, 0.1, 0.2, 0.3, 0.3, math.inf])
-    hofmn = pd.DataFrame({"index": index, "label": 0, "clean_correct": index > 0})
+    hofmn = pd.DataFrame(
+        {"index": index, "official_index": index, "label": 0, "clean_correct": index > 0}
+    )
     return autoattack, hofmn.assign(distance=distance)
 
 
@@ -66,10 +74,14 @@ def constant(labels, answer):
     """Tables of a net that gives one answer whatever it sees; no attack changes that."""
     right = np.asarray(labels) == answer
     index = np.arange(len(right))
-    autoattack = pd.DataFrame({"index": index, "label": labels, "clean_correct": right})
+    autoattack = pd.DataFrame(
+        {"index": index, "official_index": index, "label": labels, "clean_correct": right}
+    )
     autoattack = autoattack.assign(robust=right, broken_by=np.where(right, "", "clean"))
     distance = np.where(right, math.inf, 0.0)
-    hofmn = pd.DataFrame({"index": index, "label": labels, "clean_correct": right})
+    hofmn = pd.DataFrame(
+        {"index": index, "official_index": index, "label": labels, "clean_correct": right}
+    )
     return autoattack, hofmn.assign(distance=distance)
 
 

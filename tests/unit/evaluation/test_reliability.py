@@ -18,7 +18,9 @@ def tables():
     """AutoAttack breaks 0-3 (0 is wrong from the start, 3 by Square), HO-FMN 0, 1 and 4."""
     index = np.arange(N)
     broken_by = ["clean", "apgd-ce", "fab-t", "square", *[""] * 6]
-    common = pd.DataFrame({"index": index, "label": 0, "clean_correct": index > 0})
+    common = pd.DataFrame(
+        {"index": index, "official_index": index, "label": 0, "clean_correct": index > 0}
+    )
     distance = [0, 0.1, 0.3, math.inf, 0.1, *[0.3] * 5]
     autoattack = common.assign(robust=index > 3, broken_by=broken_by)
     return autoattack, common.assign(distance=distance)

@@ -1,6 +1,7 @@
 """Thin ice: images are lost and gained at eps, and the distance before says which."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from advprune.base.errors import UserError
@@ -57,7 +58,10 @@ def test_tables_of_variants_have_the_columns_of_the_others():
 
 def test_an_images_row_counts_models():
     other = pair(after=np.full(8, 0.1), method="hydra")
-    frame = by_image([pair(), other], np.arange(8))
+    own = {"index": range(8), "official_index": range(90, 98), "label": 1}
+    frame = by_image([pair(), other], pd.DataFrame(own | {"distance": 0.0}))
+    assert list(frame.columns[:4]) == ["index", "official_index", "label", "distance_before"]
+    assert frame["official_index"].tolist() == list(range(90, 98))
     assert frame["lost"].tolist() == [0, 0, 2, 2, 1, 2, 0, 1]
     assert frame["gained"].tolist() == [0, 1, 0, 0, 0, 0, 1, 0]
     assert frame["robust_before"].tolist() == [0, 0, 2, 2, 2, 2, 0, 2]

@@ -107,7 +107,7 @@ def change(root, name):
         (replace, "digits/train.safetensors", MODEL / "pruned.safetensors", "another data"),
         (replace, "digits/test.safetensors", MODEL / "autoattack-0.csv", "another data"),
         (replace, MODEL / "pruned.safetensors", MODEL / "checkpoint.safetensors", "another pruned"),
-        (remove, MODEL / "pruned.safetensors", MODEL / "checkpoint.safetensors", "another pruned"),
+        (replace, MODEL / "pruned.json", MODEL / "pruned.safetensors", "not valid JSON"),
         (
             remove,
             ARCH / "pretrained/trades-0/seed0.safetensors",
@@ -141,6 +141,26 @@ def test_a_variant_of_the_dataset_is_looked_at_with_the_images_that_it_shares(tr
     hashed.cache_clear()
     (tree / "digits/test.safetensors").write_text("other images", encoding="utf-8")
     assert "digits-e4/resnet18/hydra/unstructured-0.9/seed0/autoattack-0.csv" in wrong(tree)
+
+
+def test_a_net_before_finetuning_may_be_tidied_away_while_its_card_stays(tree):
+    (tree / MODEL / "pruned.safetensors").unlink()
+    assert wrong(tree) == {}
+    (tree / MODEL / "pruned.json").unlink()
+    assert "another pruned" in wrong(tree)[str(MODEL / "checkpoint.safetensors")]
+
+
+def test_adversarial_images_are_compared_with_the_card_of_their_attack(tree):
+    images = tree / MODEL / "autoattack-0.adversarials.safetensors"
+    images.write_text("images", encoding="utf-8")
+    path = tree / MODEL / "autoattack-0.card.json"
+    write_json(
+        path, json.loads(path.read_text(encoding="utf-8")) | {"adversarials": sha256(images)}
+    )
+    assert wrong(tree) == {}
+    hashed.cache_clear()
+    images.write_text("other images", encoding="utf-8")
+    assert "adversarial images" in wrong(tree)[str(MODEL / "autoattack-0.csv")]
 
 
 def test_nothing_is_made_from_the_last_epoch_of_a_pretraining(tree):

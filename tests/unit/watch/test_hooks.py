@@ -1,10 +1,11 @@
 """What a run does beside its jobs."""
 
 import threading
+from pathlib import Path
 
 import pytest
 
-from advprune.base.files import read_json
+from advprune.plan.config import read_yaml
 from advprune.plan.paths import Layout
 from advprune.watch.hooks import Hooks
 from advprune.watch.recorder import quieten
@@ -20,7 +21,7 @@ def hooks(tmp_path, monkeypatch):
 
 def test_the_plan_lies_beside_the_results(hooks):
     hooks.begin(queue=False)
-    assert read_json("results/tiny/run.json") == tiny_config()
+    assert read_yaml(Path("results/tiny/configuration.yaml")) == tiny_config()
 
 
 def test_the_line_counts_the_jobs_of_this_start(hooks, tmp_path):

@@ -31,11 +31,11 @@ def test_the_run_is_known_by_its_folder_alone(site):
 def test_a_folder_without_a_plan_is_one_line(site, tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         open_run(tmp_path / "nowhere")
-    (site.run.folder / "run.json").unlink()
+    (site.run.folder / "configuration.yaml").unlink()
     with pytest.raises(UserError, match="--configfile"):
         open_run(site.run.folder)
-    (site.run.folder / "run.json").write_text("{", encoding="utf-8")
-    with pytest.raises(UserError, match="not valid JSON"):
+    (site.run.folder / "configuration.yaml").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match="not valid YAML"):
         open_run(site.run.folder)
 
 

@@ -1,0 +1,1 @@
+"""Whole runs after they are done: packed, joined, compared, tidied."""

@@ -1,0 +1,38 @@
+"""docs/files.md has the columns that the tables are written with."""
+
+import pytest
+
+from advprune.attacks.verdicts import AUTOATTACK, HOFMN
+from advprune.plan.verdicts import CORRUPTIONS
+from advprune.report import costs, paired, records, tables
+from helpers.documented import CARD, COLUMNS, FILES, columns_of
+
+MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("leaderboard.csv", tables.COLUMNS),
+        ("comparison.csv", paired.COLUMNS),
+        ("costs.csv", [*records.IDENTITY, *costs.COUNTS, *costs.TIMES]),
+        (f"{MODEL}/autoattack-3.csv", list(AUTOATTACK)),
+        (f"{MODEL}/hofmn-0.csv", list(HOFMN)),
+    ],
+)
+def test_a_tables_columns_are_those_of_the_page(name, columns):
+    assert sorted(columns_of(name)) == sorted(columns)
+
+
+def test_corruptions_have_a_column_each():
+    imagenet_c = pytest.importorskip("advprune.data.imagenet_c")
+    names = {name for family in CORRUPTIONS for name in imagenet_c.names(family)}
+    listed = set(columns_of("corruptions_means.csv"))
+    assert names | {f"severity_{n}" for n in imagenet_c.SEVERITIES} < listed
+
+
+def test_the_page_tells_one_table_from_another():
+    assert "distance_lost" in columns_of("thin_ice/digits-resnet18-filters-0.5.csv")
+    assert "official_index" in columns_of("thin_ice/digits-resnet18-filters-0.5.images.csv")
+    assert columns_of("another.csv") == [] and len(COLUMNS) > 8 and len(FILES) > 40
+    assert {"sha256", "spec", "parents"} <= CARD
