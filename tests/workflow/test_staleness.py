@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 COSTS = {"costs", "gather", "table"}
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
-SUMMARIES = {"gather", "compare", "leaderboard", "curves"}
+SUMMARIES = {"gather", "compare", "origins", "leaderboard", "curves"}
 SHARED = SUMMARIES | {"pretrain", "thin_ice", "table"}
 
 

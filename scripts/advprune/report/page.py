@@ -46,9 +46,10 @@ def write(
     preset: str,
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
+    made: str = "",
 ) -> None:
     """Write the page: all models, the PNG `figures`, and the YAMLs of the methods that were run."""
-    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs))
+    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs, made))
 
 
 def render(
@@ -58,8 +59,9 @@ def render(
     preset: str,
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
+    made: str = "",
 ) -> str:
-    """Return the page's HTML; equal input gives equal text."""
+    """Return the page's HTML; equal input gives equal text. `made` is `origins.summary`."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -82,6 +84,7 @@ def render(
     used = sorted({row["method"] for row in table})
     return environment.get_template("page.html.j2").render(
         preset=preset,
+        made=made,
         runs=_runs(table),
         rows=rows,
         accuracies=ACCURACIES,
