@@ -76,7 +76,8 @@ wildcard_constraints:
 
 
 def environment(name):
-    return os.path.join(ROOT, "envs", f"{name}.yaml")
+    path = os.path.join(ROOT, "envs", f"{name}.yaml")
+    return path.replace("{", "{{").replace("}", "}}")  # a folder's own braces are no wildcards
 
 
 def options(wildcards, input, output):

@@ -105,11 +105,13 @@ def _same_parents(result: Result, parents: Mapping[str, str]) -> bool:
 def take_over(results: Iterable[Result]) -> None:
     """Make files that were copied here as young as what they were made from, in their order.
 
-    Without a record Snakemake has only time stamps to go by, and copying sets them anyhow.
+    Without a record Snakemake has only time stamps to go by, and copying sets them anyhow. It looks
+    at the benchmark as well.
     """
     for result in results:
         times = [os.stat(f).st_mtime for f in result.inputs.values() if os.path.exists(f)]
-        here = [f for f in result.files if os.path.exists(f)]
+        own = (*result.files, result.card, result.benchmark)
+        here = [f for f in own if os.path.exists(f)]
         if times and max(times) > min(os.stat(f).st_mtime for f in here):
             for file in here:
                 os.utime(file)

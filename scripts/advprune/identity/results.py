@@ -32,6 +32,20 @@ class Result:
     asked: Callable[[], Any]
     inputs: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def benchmark(self) -> str:
+        """File of what the job used, where its rule has one."""
+        _, preset, *folders, name = Path(self.files[0]).parts
+        stem, place = name.split(".")[0], "/".join(f for f in folders if f != "pretrained")
+        own = {
+            "pretrain": f"/{stem}",
+            "dataset": f"-{stem}",
+            "corrupt": f"-{stem.removeprefix('corrupted-')}",
+            "autoattack": stem.removeprefix("autoattack"),  # its shard
+            "hofmn": stem.removeprefix("hofmn"),
+        }
+        return Layout(preset).benchmark(f"{self.script}/{place}{own.get(self.script, '')}")
+
 
 class Results:
     """All of them, in an order in which none is made from a later one."""

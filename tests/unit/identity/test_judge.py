@@ -187,17 +187,39 @@ def test_copied_files_become_no_older_than_what_they_were_made_from():
     """Copying sets time stamps in any order."""
     results = list(asked())
     for i, result in enumerate(results):
-        for name in result.files:
+        for name in (*result.files, result.card):
             os.utime(name, (10_000 - i, 10_000 - i))
     judge.take_over(results)
     for result in results:
         newest = max((os.stat(f).st_mtime for f in result.inputs.values()), default=0)
-        assert newest <= min(os.stat(f).st_mtime for f in result.files)
+        assert newest <= min(os.stat(f).st_mtime for f in (*result.files, result.card))
+
+
+def test_benchmarks_are_those_of_the_rules():
+    found = {result.files[0].removeprefix("results/tiny/"): result.benchmark for result in asked()}
+    model = "digits/resnet18/hydra/unstructured-0.8/seed0"
+    start = next(name for name in found if "/pretrained/" in name).split("/")[3]
+    wanted = {
+        "digits/train.safetensors": "dataset/digits-train",
+        "digits/resnet18/net.json": "check_net/digits/resnet18",
+        f"digits/resnet18/pretrained/{start}/seed0.safetensors": (
+            f"pretrain/digits/resnet18/{start}/seed0"
+        ),
+        f"{model}/pruned.safetensors": f"prune/{model}",
+        f"{model}/checkpoint.safetensors": f"finetune/{model}",
+        f"{model}/autoattack-1.csv": f"autoattack/{model}-1",
+        f"{model}/hofmn.json": f"hofmn_tune/{model}",
+        f"{model}/hofmn-0.csv": f"hofmn/{model}-0",
+        f"{model}/evaluation.json": f"evaluate/{model}",
+    }
+    assert {name: found[name] for name in wanted} == {
+        name: f"logs/tiny/{log}.tsv" for name, log in wanted.items()
+    }
 
 
 def test_time_stamps_that_are_in_order_are_left_alone():
     for i, result in enumerate(asked()):
-        for name in result.files:
+        for name in (*result.files, result.card):
             os.utime(name, (10_000 + i, 10_000 + i))
     before = {p: p.stat().st_mtime for p in Path("results").rglob("*")}
     judge.take_over(asked())
