@@ -145,7 +145,11 @@ def begin(wildcards):
     knows neither where they will run nor its records.
     """
     if workflow.is_main_process:
-        _begin()
+        try:
+            _begin()
+        except Exception as error:
+            # to Snakemake it would be a job that cannot be planned, and whose files can stay
+            raise SystemExit(f"error: {error}") from error
     return []
 
 
@@ -162,13 +166,10 @@ def _hold_against_cards():
     def recorded(name):
         return workflow.persistence.metadata(IOFile(name)) is not None
 
-    try:
-        found = judge.judge(results, recorded, judge.read_accepted(file))
-        judge.take_over(found.taken)
-        if workflow.touch and not workflow.dryrun:
-            judge.accept(file, found, results, workflow.dag_settings.targets)
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+    found = judge.judge(results, recorded, judge.read_accepted(file))
+    judge.take_over(found.taken)
+    if workflow.touch:
+        judge.accept(file, found, results, workflow.dag_settings.targets)
     workflow.dag.forcefiles.update(found.again)
     for line in found.lines():
         print(f"{CONFIG['preset']}: {line}", file=sys.stderr)
