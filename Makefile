@@ -83,5 +83,6 @@ format: .venv/ready
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+# What Snakemake keeps of results stays: by it they are told to be fresh.
 clean:
-	rm -rf .venv .snakemake .pytest_cache .ruff_cache .mypy_cache logs
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache logs

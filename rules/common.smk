@@ -1,20 +1,26 @@
 # Configuration, and what the rules use. The work is done by scripts/advprune.
+import functools
 import gc
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 from snakemake.logging import logger
 
 # A plan makes millions of objects that stay: a quarter of its time went into looking for garbage.
 gc.set_threshold(100_000)
 
-ROOT = os.path.dirname(os.path.dirname(workflow.main_snakefile))
+ROOT = os.path.dirname(os.path.dirname(os.path.realpath(workflow.main_snakefile)))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
 from advprune.base.errors import UserError
+from advprune.base.provenance import sha256
 from advprune.base.record import to_json
+from advprune.identity import judge
+from advprune.identity.results import Results
 from advprune.plan import code, external, extra, machine
 from advprune.plan.config import load_config
 from advprune.plan.methods import method_file
@@ -46,6 +52,7 @@ except UserError as error:
 
 machine.use_this_python()
 machine.name_device(CONFIG["device"])
+machine.name_checkout(ROOT)
 
 
 # No method has the name "-": an empty constraint would be none.
@@ -72,19 +79,9 @@ wildcard_constraints:
 # and outputs with a name are the script's options of that name.
 
 
-def near(path):
-    """Path of a repository file as a job should be given it.
-
-    Relative where the run happens inside the repository, so that moving the repository changes
-    nothing; absolute where --directory leads elsewhere.
-    """
-    path = os.path.join(ROOT, path)
-    below = os.path.relpath(path)
-    return path if below.startswith("..") else below
-
-
 def environment(name):
-    return os.path.join(ROOT, "envs", f"{name}.yaml")
+    path = os.path.join(ROOT, "envs", f"{name}.yaml")
+    return path.replace("{", "{{").replace("}", "}}")  # a folder's own braces are no wildcards
 
 
 def options(wildcards, input, output):
@@ -112,11 +109,21 @@ def torch_job(script, spec):
     return job(script, spec) | {"threads": CONFIG["threads"]}
 
 
+def page_job(script, spec=None):
+    """The same of a job that shows methods: their YAMLs, by content, for their place is no matter."""
+    keys = sorted({variant.key for variant in PROTOCOL.methods.values()})
+    contents = [sha256(method_file(key)) for key in keys]
+    files = " ".join(f'"$ADVPRUNE_CHECKOUT"/config/methods/{key}.yaml' for key in keys)
+
+    def with_methods(wildcards, input, output):
+        return options(wildcards, input, output) + f" --methods {files}" * bool(keys)
+
+    return job(script, spec) | {"options": with_methods, "methods": contents}
+
+
 def run(script):
     """Command of a job without a specification."""
-    path = shlex.quote(near(f"scripts/{script}.py"))
-    # a folder's own braces are no wildcards
-    path = path.replace("{", "{{").replace("}", "}}")
+    path = f'"$ADVPRUNE_CHECKOUT"/scripts/{script}.py'
     return f"python {path} {{params.options}} --log {{log:q}}"
 
 
@@ -131,18 +138,58 @@ def run_torch(script):
     return run_spec(script) + f" --threads {{params.threads}} --device {device}"
 
 
+# What is done once, when a run begins
+
+
+def begin(wildcards):
+    """Input function of the jobs that every run begins with: no file, but what is done once.
+
+    It says what is planned, and marks results of other settings as --forcerun does, which concerns
+    only those that are asked for. Both must wait until Snakemake collects its jobs: before, it
+    knows neither where they will run nor its records.
+    """
+    if workflow.is_main_process:
+        try:
+            _begin()
+        except Exception as error:
+            # to Snakemake it would be a job that cannot be planned, and whose files can stay
+            raise SystemExit(f"error: {error}") from error
+    return []
+
+
+@functools.cache
+def _begin():
+    machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
+    _hold_against_cards()
+
+
+def _hold_against_cards():
+    results = Results(PROTOCOL)
+    file = Path(PATHS.summary(judge.ACCEPTED))
+
+    def recorded(name):
+        return workflow.persistence.metadata(IOFile(name)) is not None
+
+    found = judge.judge(results, recorded, judge.read_accepted(file))
+    judge.take_over(found.taken)
+    if workflow.touch:
+        judge.accept(file, found, results, workflow.dag_settings.targets)
+    workflow.dag.forcefiles.update(found.again)
+    for line in found.lines():
+        print(f"{CONFIG['preset']}: {line}", file=sys.stderr)
+
+
 # What a job needs
 
 
 def on_cluster():
-    """Whether jobs run on other machines.
+    """Whether jobs run on other machines; known from when Snakemake collects its jobs.
 
-    Snakemake tells when the run begins; before, and in a dry-run, --jobs without --cores does.
+    A dry-run has an executor of its own, but threads only where it stands for one on a cluster.
     """
-    if workflow.executor_plugin is None or workflow.dryrun:
-        asked = workflow.resource_settings
-        return asked.nodes is not None and asked.cores in (None, 1)
-    return not workflow.local_exec
+    if workflow.dryrun or workflow.touch:
+        return workflow.execution_settings.use_threads
+    return workflow.executor_plugin is not None and not workflow.local_exec
 
 
 def gpu(wildcards=None):
@@ -169,7 +216,6 @@ def torch_resources(rule):
 
 HOOKS = Hooks(PATHS, CONFIG)
 if workflow.is_main_process:
-    machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
     HOOKS.recorder.attach(logger)
 
 
@@ -282,11 +328,7 @@ def gathered(kind):
 
 PRUNED = VERDICTS.pruned_here()
 ALL_THIN_ICE = sorted({PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED})
-METHOD_FILES = [
-    near(method_file(key))
-    for key in sorted({variant.key for variant in PROTOCOL.methods.values()})
-]
-TABLES = ["costs.csv"]
+TABLES = ["costs.csv", "provenance.csv"]
 if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]
 if CONFIG["evaluation"].get("corruptions"):

@@ -9,6 +9,8 @@ localrules:
 
 rule dataset:
     """Download or read a dataset and fix its splits; more test images concern attacks alone."""
+    input:
+        begin,
     output:
         out=PATHS.data("{split}"),
     log:

@@ -48,7 +48,6 @@ rule compare:
     """Every method against the references, image by image over all seeds."""
     input:
         evaluations=gathered("evaluations"),
-        methods=METHOD_FILES,
     output:
         csv=report(
             PATHS.summary("comparison.csv"),
@@ -63,7 +62,7 @@ rule compare:
     conda:
         environment("report")
     params:
-        **job("compare"),
+        **page_job("compare"),
     shell:
         run("compare")
 
@@ -72,7 +71,6 @@ rule curves:
     """Security evaluation curves: one overview, one figure per dataset, net and sparsity."""
     input:
         evaluations=gathered("evaluations"),
-        methods=METHOD_FILES,
     output:
         pdf=PATHS.summary("curves.pdf"),
         png=report(
@@ -94,7 +92,7 @@ rule curves:
     conda:
         environment("report")
     params:
-        **job("curves"),
+        **page_job("curves"),
     shell:
         run("curves")
 
@@ -103,7 +101,6 @@ rule thin_ice:
     """Which images lose their robustness to pruning: distances before and after it."""
     input:
         thin_ice_tables,  # in the specification by their folders: a command line has a limit
-        methods=METHOD_FILES,
     output:
         models=report(
             PATHS.thin_ice(".csv"),
@@ -125,19 +122,35 @@ rule thin_ice:
     conda:
         environment("report")
     params:
-        **job("thin_ice", lambda w: VERDICTS.thin_ice(thin_ice_models(w), PATHS)),
+        **page_job("thin_ice", lambda w: VERDICTS.thin_ice(thin_ice_models(w), PATHS)),
     shell:
         run_spec("thin_ice")
+
+
+rule origins:
+    """Commit, device, width and dates of the jobs behind every model; they are no columns."""
+    input:
+        evaluations=gathered("evaluations"),
+    output:
+        out=PATHS.summary("provenance.csv"),
+    log:
+        PATHS.log("origins"),
+    conda:
+        environment("report")
+    params:
+        **job("origins"),
+    shell:
+        run("origins")
 
 
 rule leaderboard:
     """The leaderboard as a table for programs, for papers and for readers."""
     input:
         evaluations=gathered("evaluations"),
-        methods=METHOD_FILES,
         curves=PATHS.summary("curves.png"),
         thin_ice=ALL_THIN_ICE,
         costs=PATHS.summary("costs.csv"),
+        provenance=PATHS.summary("provenance.csv"),
     output:
         csv=report(
             PATHS.summary("leaderboard.csv"),
@@ -158,6 +171,6 @@ rule leaderboard:
     conda:
         environment("report")
     params:
-        **job("leaderboard", lambda w: PageSpec(CONFIG["preset"])),
+        **page_job("leaderboard", lambda w: PageSpec(CONFIG["preset"])),
     shell:
         run_spec("leaderboard")

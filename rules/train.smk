@@ -17,6 +17,8 @@ rule check_net:
     `ancient` is no way to that end: with it, Snakemake leaves jobs below one that runs out of the
     plan, even those that are stale for reasons of their own.
     """
+    input:
+        begin,
     output:
         out=PATHS.net_check,
     log:
@@ -27,8 +29,7 @@ rule check_net:
     conda:
         environment("train")
     params:
-        **job("check_net", lambda w: PROTOCOL.net(w.dataset, w.arch))
-        | {"code": lambda w: code.net(PROTOCOL.arch(w.arch))},
+        **job("check_net", lambda w: PROTOCOL.net(w.dataset, w.arch)),
     shell:
         run_spec("check_net")
 
@@ -118,6 +119,7 @@ rule finetune:
 rule external:
     """Convert a net that was trained elsewhere."""
     input:
+        begin,
         source=lambda w: PROTOCOL.external[w.method]["path"],
     output:
         PATHS.of_model("checkpoint.json"),

@@ -4,6 +4,7 @@ from advprune.base.files import write_json
 from advprune.base.record import from_json
 from advprune.evaluation.audit import audit
 from advprune.jobs import cli
+from advprune.jobs.provenance import write_card
 from advprune.models.checkpoint import load_checkpoint
 from advprune.plan.specs import AuditSpec
 
@@ -18,6 +19,7 @@ def main() -> None:
     image = (loaded.spec.channels, loaded.spec.size, loaded.spec.size)
     found = audit(loaded.net, image, target.structure, target.sparsity, loaded.masks)
     write_json(args.out, found)
+    write_card(args.out, "audit", target, {"checkpoint": args.checkpoint})
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from advprune.base.record import from_json
 from advprune.base.structures import STRUCTURES
 from advprune.evaluation.net_check import check_net
 from advprune.jobs import cli
+from advprune.jobs.provenance import write_card
 from advprune.models import registry
 from advprune.plan.specs import CheckNetSpec
 
@@ -22,6 +23,7 @@ def main() -> None:
     found = check_net(registry.NetSpec(spec.arch, *sizes, *moments), STRUCTURES)
     cli.log.info("%s", found)
     write_json(args.out, found)
+    write_card(args.out, "check_net", spec, {})
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from advprune.plan.specs import CorruptSpec
 
 def main() -> None:
     """Run the job described by the command line."""
-    job = jobs.start(jobs.parser(__doc__, "data", "out"), __file__, CorruptSpec)
+    job = jobs.start(jobs.parser(__doc__, "data", "out"), __file__, CorruptSpec, inputs=("data",))
     cv2.setNumThreads(job.args.threads)
     data = job.test_data
     images = data.test.images[: job.spec.images]
@@ -21,6 +21,7 @@ def main() -> None:
             found[name, severity] = imagenet_c.corrupted(images, data.name, name, severity)
         cli.log.info("%s: %d images", name, len(images))
     corruptions.save(job.args.out, found, data.name)
+    job.write_card()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from advprune.plan.specs import CorruptionsSpec
 def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "data", "checkpoint", "out", lists="corrupted")
-    job = jobs.start(parser, __file__, CorruptionsSpec)
+    job = jobs.start(parser, __file__, CorruptionsSpec, inputs=("data", "checkpoint", "corrupted"))
     args, spec = job.args, job.spec
     _, x, y = job.test_shard(0, spec.images)
     net = for_attacks(job.checkpoint(args.checkpoint, job.test_data).net, x[: spec.batch])
@@ -21,6 +21,7 @@ def main() -> None:
         images |= load(path, job.test_data.name)
     rows = measure(net, images, y, spec.batch)
     write_json(args.out, [to_dict(spec.row) | row for row in rows])
+    job.write_card()
 
 
 if __name__ == "__main__":

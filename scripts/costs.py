@@ -18,9 +18,10 @@ from advprune.plan.specs import CostsSpec
 def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "audit", "checkpoint", "out")
-    job = jobs.start(parser, __file__, CostsSpec)
+    job = jobs.start(parser, __file__, CostsSpec, inputs=("audit", "checkpoint"))
     counted = counts(load_checkpoint(job.args.checkpoint), read_json(job.args.audit))
     write_json(job.args.out, to_dict(job.spec.row) | counted | times(job))
+    job.write_card()
 
 
 def counts(loaded: Loaded, audit: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from advprune.base.record import from_json
 from advprune.data.prepare import prepare
 from advprune.jobs import cli
+from advprune.jobs.provenance import write_card
 from advprune.plan.specs import DataSpec
 
 CACHE = Path("results/downloads")  # downloads are shared by all runs
@@ -20,6 +21,7 @@ def main() -> None:
     spec = from_json(DataSpec, args.spec)
     train, test = prepare(spec.name, data_root=args.data_root, cache=CACHE, limits=spec.limits)
     (test if spec.part == "test" else train).save(args.out)
+    write_card(args.out, "dataset", spec, {})
 
 
 if __name__ == "__main__":

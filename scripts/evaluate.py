@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from advprune.attacks.verdicts import read_tables
-from advprune.base import imports
 from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
 from advprune.base.provenance import provenance, sha256
@@ -13,7 +12,11 @@ from advprune.base.record import from_json, to_dict
 from advprune.evaluation.evaluate import evaluate, training
 from advprune.evaluation.reliability import summarise
 from advprune.jobs import cli
+from advprune.plan import code
 from advprune.plan.specs import EvaluateSpec
+
+# what must agree where evaluations are joined (`evaluation.comparable`), besides the threat
+SETTINGS = ("autoattack", "hofmn", "hofmn_tune", "width", "budget")
 
 
 def main() -> None:
@@ -39,6 +42,7 @@ def main() -> None:
     )
     record["training"] = training(checkpoint, pgd)
     record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
+    record["settings"] = {k: v for k, v in to_dict(spec).items() if k in SETTINGS}
     checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")
     record["reliability"] = summarise(autoattack, hofmn, checked, spec.eps)
     write_json(args.out, record)
@@ -78,7 +82,7 @@ def card(
         "sha256": sha256(args.out),
         "spec": to_dict(spec),
         "script": "evaluate",
-        "code": dict(imports.code("evaluate")),
+        "code": dict(code.behind("evaluate", spec)),
         "checkpoint": checkpoint["sha256"],
         "data": checkpoint["parents"].get("data"),
         "parents": {path.name: sha256(path) for path in parents},

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from advprune.base.record import from_json
 from advprune.jobs import cli
 from advprune.plan.specs import PageSpec
-from advprune.report import costs, page, records, tables
+from advprune.report import costs, origins, page, records, tables
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--curves", nargs="*", type=Path, default=[], metavar="PNG")
     parser.add_argument("--thin-ice", nargs="*", type=Path, default=[], metavar="PNG")
     parser.add_argument("--costs", type=Path, metavar="CSV", help="shown on the page only")
+    parser.add_argument("--provenance", type=Path, metavar="CSV", help="counted on the page only")
     parser.add_argument("--spec", default="{}", metavar="JSON", help="what to do (plan/specs.py)")
     parser.add_argument("--csv", type=Path)
     parser.add_argument("--html", type=Path)
@@ -34,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         tables.write_latex(frame, args.tex, records.names(methods))
     if args.html:
         measured = costs.load(args.costs) if args.costs else None
+        made = origins.summary(pd.read_csv(args.provenance)) if args.provenance else ""
         given = (args.curves, spec.preset, args.thin_ice, measured)
-        page.write(args.html, evaluations, methods, *given)
+        page.write(args.html, evaluations, methods, *given, made=made)
 
 
 if __name__ == "__main__":

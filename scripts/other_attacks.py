@@ -16,7 +16,9 @@ from advprune.plan.specs import OtherAttacksSpec
 def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "data", "checkpoint", "out", lists="autoattack distances")
-    job = jobs.start(parser, __file__, OtherAttacksSpec)
+    job = jobs.start(
+        parser, __file__, OtherAttacksSpec, inputs=("data", "checkpoint", "autoattack", "distances")
+    )
     args, spec = job.args, job.spec
     _, x, y = job.test_shard(0, spec.images)
     known = read_tables(args.distances)["distance"].to_numpy()[: len(x)]
@@ -36,6 +38,7 @@ def main() -> None:
         rows.append(to_dict(spec.row) | {"attack": name} | counts)
         cli.log.info("%s: %d of %d images robust", name, robust.sum(), len(x))
     write_json(args.out, rows)
+    job.write_card()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def main() -> None:
     """Run the job described by the command line."""
     parser = jobs.parser(__doc__, "data", "checkpoint", "out")
     parser.add_argument("--last", type=Path, metavar="FILE", help="net of the last epoch")
-    job = jobs.start(parser, __file__, PgdSpec)
+    job = jobs.start(parser, __file__, PgdSpec, inputs=("data", "checkpoint", "last"))
     args, spec = job.args, job.spec
     _, x, y = job.test_shard(0, len(job.test_data.test))
     threat = Threat(spec.eps, spec.step, spec.steps)
@@ -29,6 +29,7 @@ def main() -> None:
                 found[name] = measure(net, x, y, threat, spec.batch, rng)
             cli.log.info("%s epoch: %s", name, found[name])
     write_json(args.out, {"images": len(x)} | found)
+    job.write_card()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,12 @@ def main() -> None:
     parser = jobs.parser(
         __doc__, "data", "checkpoint", "tuned", "out", lists="autoattack distances"
     )
-    job = jobs.start(parser, __file__, ReliabilitySpec)
+    job = jobs.start(
+        parser,
+        __file__,
+        ReliabilitySpec,
+        inputs=("data", "checkpoint", "tuned", "autoattack", "distances"),
+    )
     args, spec = job.args, job.spec
     config = Tuned.from_dict(read_json(args.tuned)).config
     broken = read_tables(args.autoattack)
@@ -50,6 +55,7 @@ def main() -> None:
     )
     counted = _indicators(net, saved, x[: spec.images], y[: spec.images], spec, config)
     write_json(args.out, counted | {"missed": again})
+    job.write_card()
 
 
 def _indicators(

@@ -24,6 +24,7 @@ def main() -> None:
     def table(folder: str) -> pd.DataFrame:
         return read_tables(Path(folder) / f"hofmn-{i}.csv" for i in range(spec.shards))
 
+    thin_ice.check_attacks([*spec.dense.values(), *(entry.folder for entry in spec.models)])
     dense = {seed: table(folder) for seed, folder in spec.dense.items()}
     pairs = []
     for entry in spec.models:

@@ -13,9 +13,9 @@ import pytest
 from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
-PAGES = {"compare", "table", "curves", "thin_ice", "leaderboard"}
+PAGES = {"compare", "table", "curves", "thin_ice", "origins", "leaderboard"}
 SUMMARIES = {"gather"} | PAGES
-GATHERED = {"gather", "compare", "curves", "leaderboard"}
+GATHERED = {"gather", "compare", "curves", "origins", "leaderboard"}
 NUMBERS = {"evaluate"} | GATHERED
 CHECKED = {"reliability"} | NUMBERS
 ICE = {"thin_ice", "leaderboard"}  # distances before and after pruning
@@ -101,7 +101,9 @@ def test_pretended_results_plan_nothing(checkout):
         # a changed check concerns no net that has passed it
         ("scripts/check_net.py", set()),
         ("scripts/advprune/evaluation/net_check.py", set()),
-        ("scripts/advprune/base/provenance.py", TRAINED),
+        ("scripts/advprune/base/provenance.py", EVERYTHING),
+        ("scripts/advprune/identity/judge.py", set()),
+        ("scripts/origins.py", {"origins", "leaderboard"}),
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
         ("scripts/advprune/report/costs.py", {"table", "leaderboard"}),

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 COSTS = {"costs", "gather", "table"}
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
-SUMMARIES = {"gather", "compare", "leaderboard", "curves"}
+SUMMARIES = {"gather", "compare", "origins", "leaderboard", "curves"}
 SHARED = SUMMARIES | {"pretrain", "thin_ice", "table"}
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -10,6 +11,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+# as /proc/cpuinfo has them, and as they are said
+INSTRUCTIONS = {
+    "avx2": "avx2",
+    "avx512f": "avx512",
+    "amx_tile": "amx",
+    "asimd": "neon",
+    "sve": "sve",
+}
 
 
 def sha256(path: str | Path) -> str:
@@ -36,18 +46,49 @@ def provenance(*packages: str) -> dict[str, Any]:
 
 
 def code_state() -> tuple[str | None, bool | None]:
-    """Return the commit of the code and whether it was changed since; (None, None) if unknown."""
-    folder = os.path.dirname(os.path.abspath(__file__))
+    """Return the commit of the code and whether it was changed since; (None, None) if unknown.
+
+    Only the checkout's own repository is asked: one that the checkout merely lies in, as an
+    unpacked tarball may, knows nothing of the code. Files that git does not track are a user's own.
+    """
+    root = Path(__file__).resolve().parents[3]
+    # a hook or a script of git's may have set which repository its commands are about
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
 
     def ask(*words: str) -> str:
-        command = ["git", "-C", folder, *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run(
+            ["git", "-C", str(root), *words],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
+        )
         return done.stdout.strip()
 
     try:
-        return ask("rev-parse", "HEAD"), bool(ask("status", "--porcelain"))
-    except (OSError, subprocess.SubprocessError):
+        if Path(ask("rev-parse", "--show-toplevel")).resolve() != root:
+            return None, None
+        changed = ask("status", "--porcelain", "--untracked-files=no")
+        return ask("rev-parse", "HEAD"), bool(changed)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None, None
+
+
+def processor() -> str:
+    """Return the CPU's model with its widest instruction sets, such as `AMD EPYC (avx2, avx512)`.
+
+    They decide by which kernels PyTorch adds up. Where the system does not tell, the architecture.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    fields = dict(re.findall(r"^([\w ]+?)\s*:[ \t]*(.*)$", text, re.MULTILINE))
+    flags = (fields.get("flags") or fields.get("Features") or "").split()
+    found = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
+    model = " ".join((fields.get("model name") or "").split()) or platform.machine()
+    return f"{model} ({', '.join(found)})" if found else model
 
 
 def peak_memory() -> int:

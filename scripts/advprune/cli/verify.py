@@ -1,6 +1,7 @@
 """`advprune verify`: whether the results are what their cards say."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -8,30 +9,43 @@ import click
 from advprune.base.errors import UserError
 from advprune.cli import checkout
 from advprune.cli.taught import Taught
-from advprune.report.verify import verify
+from advprune.identity.results import Results
+from advprune.plan.config import load_config, read_yaml
+from advprune.plan.protocol import Protocol
+from advprune.report.verify import kind, verify
 from advprune.runs import archive
 
 # no runs: numbers kept in the repository, and files of datasets
 OTHERS = ("reference", "downloads")
+SAVED = "configuration.yaml"  # in a run's folder
 
 
 @click.command(
     cls=Taught,
     short_help="Hash results again and compare them with their cards.",
-    examples=["verify results/demo", "verify"],
+    examples=[
+        "verify results/demo",
+        "verify",
+        "verify results/demo --configfile config/demo.yaml",
+    ],
     status={0: "everything matches", 1: "something does not", 2: "there is nothing to verify"},
     more="docs/provenance.md",
 )
 @click.argument("runs", nargs=-1, metavar="[RUN]...", type=click.Path(path_type=Path))
-def command(runs: tuple[Path, ...]) -> None:
+@click.option(
+    "--configfile",
+    type=click.Path(path_type=Path),
+    help="The run's configuration; without it, the one that was saved with the run.",
+)
+def command(runs: tuple[Path, ...], configfile: Path | None) -> None:
     """Hash results again and compare them with their cards.
 
     RUN is a folder such as results/demo, or an archive of one (advprune archive); without one,
     every run below results/ is looked at. Every file that does not match is named with the reason:
-    changed since it was written, made from another parent than the one that is here, or not what
-    follows from the evaluations.
+    changed since it was written, made from another parent than the one that is here, of other
+    settings than the configuration's, or not what follows from the evaluations.
     """
-    wrong = sum(_report(run) for run in runs or _every_run())
+    wrong = sum(_report(run, configfile) for run in runs or _every_run())
     sys.exit(1 if wrong else 0)
 
 
@@ -44,13 +58,23 @@ def _every_run() -> list[Path]:
     return found
 
 
-def _report(run: Path) -> int:
+def _report(run: Path, configfile: Path | None) -> int:
     """Print what does not match, then the count; return how many do not."""
-    found = list(archive.check(run) if run.is_file() else verify(run))
+    if run.is_file():
+        chosen, found = None, [(Path(name), problem) for name, problem in archive.check(run)]
+    else:
+        saved = run / SAVED
+        chosen = configfile or (saved if saved.is_file() else None)
+        asked = Results(Protocol(load_config(read_yaml(chosen)))) if chosen else ()
+        found = list(verify(run, asked))
     if not found:
         raise UserError(f"{run}: no results to verify")
     problems = [(path, problem) for path, problem in found if problem]
     for path, problem in problems:
         click.echo(f"{path}: {problem}")
-    click.echo(f"{run}: {len(found) - len(problems)} of {len(found)} files match their provenance")
+    counts = Counter(kind(path) for path, _ in found)
+    kinds = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    matching = f"{len(found) - len(problems)} of {len(found)} files match their provenance"
+    settings = "" if chosen else "; settings were not compared (--configfile)"
+    click.echo(f"{run}: {matching} ({kinds}){settings}")
     return len(problems)

@@ -9,7 +9,7 @@ from advprune.base.errors import UserError
 from advprune.cli.taught import Taught
 from advprune.plan.config import load_config, read_yaml
 from advprune.plan.protocol import Protocol
-from advprune.report.why import cards, reasons
+from advprune.report.why import by_place, cards, reasons
 
 
 @click.command(
@@ -33,24 +33,24 @@ from advprune.report.why import cards, reasons
 def command(ctx: click.Context, place: Path, configfile: Path | None) -> None:
     """Say which module or setting made results stale.
 
-    PLACE is a result with a card (a net, an attack's table, an evaluation) or a folder of them.
+    PLACE is a result with a card (any but tables and pages) or a folder of them.
     What its card says it was made by is compared with the code, and with the configuration if one
     is given. Every difference is printed with the number of results that it concerns. Results
     without a card are made again when those before them are.
     """
-    protocol = None
+    results = None
     if configfile is not None:
-        protocol = Protocol(load_config(read_yaml(configfile)))
+        results = by_place(Protocol(load_config(read_yaml(configfile))))
     found = list(cards(place))
     if not found:
         raise UserError(f"{place}: no cards")
     concerned: dict[str, list[Path]] = defaultdict(list)
     for path in found:
-        for reason in reasons(path, protocol):
+        for reason in reasons(path, results):
             concerned[reason].append(path)
     for reason, paths in sorted(concerned.items()):
         click.echo(f"{reason}  ({len(paths)} of {len(found)} results)")
     if not concerned:
-        settings = "" if protocol else "; settings were not compared (--configfile)"
+        settings = "" if results else "; settings were not compared (--configfile)"
         click.echo(f"{place}: {len(found)} results are as the code makes them now{settings}")
     ctx.exit(1 if concerned else 0)

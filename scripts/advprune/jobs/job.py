@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import platform
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from advprune.base import imports
 from advprune.base.errors import UserError
+from advprune.base.files import write_json
 from advprune.base.provenance import sha256
 from advprune.base.record import from_json, to_dict
 from advprune.data.batches import to_float
@@ -34,7 +33,7 @@ S = TypeVar("S")
 class Job(Generic[S]):
     """Parsed arguments of one job, with the torch settings already made.
 
-    `inputs` names the arguments whose files the result depends on.
+    `inputs` names the arguments whose files the result depends on; one may have a list of them.
     """
 
     args: argparse.Namespace
@@ -46,9 +45,12 @@ class Job(Generic[S]):
 
     @property
     def parents(self) -> dict[str, str]:
-        """SHA-256 of the input files that were given, by argument."""
-        given = ((name, getattr(self.args, name)) for name in self.inputs)
-        return {name: sha256(path) for name, path in given if path}
+        """SHA-256 of the input files that were given, by argument; by file name those of a list."""
+        given = {name: getattr(self.args, name) for name in self.inputs}
+        lists = [paths for paths in given.values() if isinstance(paths, list)]
+        single = {name: path for name, path in given.items() if path and path not in lists}
+        single |= {path.name: path for paths in lists for path in paths}
+        return {name: sha256(path) for name, path in single.items()}
 
     def fingerprint(self) -> str:
         """Digest of all the job depends on: specification, input files, code, device."""
@@ -59,16 +61,21 @@ class Job(Generic[S]):
     def card(self, **fields: Any) -> dict[str, Any]:
         """Provenance of the job's result; `code` has a digest of every module behind it."""
         # a machine may have a GPU that this job was told not to use
-        on_cpu = {"device": platform.machine()} if self.device.type == "cpu" else {}
+        on_cpu = {"device": provenance.cpu()} if self.device.type == "cpu" else {}
         return provenance.of_job(
             spec=to_dict(self.spec),
             parents=self.parents,
             script=self.script,
-            code=dict(imports.code(self.script, *code.modules(self.spec))),
+            code=dict(code.behind(self.script, self.spec)),
             seconds=round(time.monotonic() - self.started, 1),
             **on_cpu,
             **fields,
         )
+
+    def write_card(self) -> None:
+        """Write the card of the file that `--out` names beside it."""
+        out = self.args.out
+        write_json(out.with_suffix(".card.json"), self.card(sha256=sha256(out)))
 
     @cached_property
     def data(self) -> TrainingData:

@@ -1,9 +1,10 @@
 """Which modules a job loads by name, and so the digest of its code. Without torch."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from advprune.base import imports
-from advprune.plan.specs import DataSpec
+from advprune.plan.specs import CheckNetSpec, DataSpec
 
 
 def modules(spec: Any) -> tuple[str, ...]:
@@ -23,11 +24,16 @@ def modules(spec: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def behind(script: str, spec: Any) -> Mapping[str, str]:
+    """Digest of every file behind what a script does with a specification, as cards have them."""
+    return imports.code(_script(script, spec), *modules(spec))
+
+
 def digest(script: str, spec: Any) -> str:
-    """Digest of what a script does with a specification."""
-    return imports.total(script, *modules(spec))
+    """One digest of them."""
+    return imports.total(_script(script, spec), *modules(spec))
 
 
-def net(arch: str) -> str:
-    """Digest of a net's own module and of what it imports."""
-    return imports.total(None, f"models.nets.{arch}")
+def _script(script: str, spec: Any) -> str | None:
+    """The script; none behind the check of a net, so that another check makes no training stale."""
+    return None if isinstance(spec, CheckNetSpec) else script

@@ -33,6 +33,8 @@ def check_files(config: Mapping[str, Any]) -> None:
         if file := path(config, name):
             spec = spec_of(entry.get("dataset", name))
             try:
+                if {"{", "}"} & set(file):
+                    raise UserError(f"{file}: braces are Snakemake's wildcards: rename the file")
                 npz.check(Path(file), spec.shape, spec.classes)
             except UserError as error:
                 raise UserError(f"config: datasets.{name}.extra.path: {error}") from None

@@ -63,6 +63,15 @@ def check_order(configfiles: Iterable[str | Path]) -> None:
             )
 
 
+def name_checkout(root: str) -> None:
+    """Let the jobs' commands know where the code is, in their environment.
+
+    In a command or among the inputs the place would be part of what Snakemake compares, and another
+    one, as through a symbolic link, would make everything stale.
+    """
+    os.environ["ADVPRUNE_CHECKOUT"] = root
+
+
 def check_folder(name: str) -> None:
     """Refuse a folder for results or logs that cannot be made or written."""
     place = Path(name).absolute()

@@ -45,6 +45,12 @@ class Protocol:
         """What a model's method does on its dataset and net."""
         return self._plan(model.dataset, model.arch, model.method)
 
+    def epochs(self, model: Model) -> int | None:
+        """Epochs that a model may train in all its phases; None of one from elsewhere."""
+        if model.method in self.external:
+            return None
+        return sum(recipe.epochs for recipe in self.plan(model).recipes.values())
+
     def dataset(self, name: str) -> str:
         """Dataset behind a name of the configuration: another one only of a variant."""
         return variants.base(self.config, "dataset", name)

@@ -265,7 +265,10 @@ class CostsSpec:
 
 @dataclass(frozen=True)
 class EvaluateSpec:
-    """The count of a model's verdicts; `eps_text` is the radius as the configuration has it."""
+    """The count of a model's verdicts; `eps_text` is the radius as the configuration has it.
+
+    `width` is the net's, `budget` the epochs that the model may train, None of one from elsewhere.
+    """
 
     row: Row
     eps: float
@@ -274,6 +277,8 @@ class EvaluateSpec:
     autoattack: AutoattackSpec
     hofmn: HofmnSpec
     hofmn_tune: HofmnTuneSpec
+    width: int | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True)

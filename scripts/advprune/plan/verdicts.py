@@ -140,6 +140,8 @@ class Verdicts:
             autoattack=self.autoattack(model),
             hofmn_tune=self.hofmn_tune(model),
             hofmn=self.hofmn(model),
+            width=self.config["archs"][model.arch]["width"],
+            budget=self.protocol.epochs(model),
         )
 
     def pruned_here(self) -> list[Model]:

@@ -14,7 +14,7 @@ LAYERS: list[set[str]] = [
     {"data"},
     {"models"},
     {"plan"},
-    {"training", "compact", "attacks"},
+    {"training", "compact", "attacks", "identity"},
     {"pruning"},
     {"jobs", "evaluation", "methods"},
     {"report", "bench"},

@@ -59,9 +59,10 @@ def write(
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
     partial: Partial | None = None,
+    made: str = "",
 ) -> None:
     """Write the page: all models, the PNG `figures`, and the YAMLs of the methods that were run."""
-    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs, partial))
+    write_text(path, render(evaluations, methods, figures, preset, thin_ice, costs, partial, made))
 
 
 def render(
@@ -72,8 +73,9 @@ def render(
     thin_ice: Sequence[str | Path] = (),
     costs: Costs | None = None,
     partial: Partial | None = None,
+    made: str = "",
 ) -> str:
-    """Return the page's HTML; equal input gives equal text."""
+    """Return the page's HTML; equal input gives equal text. `made` is `origins.summary`."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -97,6 +99,7 @@ def render(
     return environment.get_template("page.html.j2").render(
         preset=preset,
         partial=partial,
+        made=made,
         runs=_runs(table),
         rows=rows,
         accuracies=ACCURACIES,

@@ -15,6 +15,7 @@ import yaml
 from advprune.base import structures
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
+from advprune.evaluation.comparable import described, differing
 
 Record = dict[str, Any]
 Group = tuple[str, str, str, float]
@@ -48,7 +49,41 @@ def load(paths: Iterable[str | Path]) -> list[Record]:
             if identity in evaluations:
                 raise UserError(f"{path}: this model was already given ({describe(identity)})")
             evaluations[identity] = evaluation
+    check_comparable(list(evaluations.values()))
     return nonempty(list(evaluations.values()))
+
+
+def check_comparable(evaluations: Iterable[Record]) -> None:
+    """Refuse, as a UserError, evaluations that may not stand in one table.
+
+    Those of one dataset and net must agree in radius, norm, images, attacks and width; those that
+    become one mean, a method's seeds, also in the budget.
+    """
+    places: dict[tuple[Any, ...], list[Record]] = {}
+    for evaluation in evaluations:
+        model, settings = evaluation["model"], _settings(evaluation)
+        budget = {"budget": settings.pop("budget")} if "budget" in settings else {}
+        own = tuple(model[key] for key in IDENTITY if key != "seed")
+        places.setdefault((model["dataset"], model["arch"]), []).append(settings)
+        places.setdefault(own, []).append(budget)
+    for place, found in places.items():
+        if differ := differing(_known_to_all(found)):
+            raise UserError(f"{', '.join(map(str, place))}: cannot be joined: {described(differ)}")
+
+
+def _settings(evaluation: Record) -> Record:
+    """What was asked of a model; of a failed one nothing is known."""
+    threat = evaluation.get("threat") or {}
+    known = {key: threat[key] for key in ("eps", "norm") if key in threat}
+    known |= {"images": evaluation["images"]} if evaluation.get("images") is not None else {}
+    return known | (evaluation.get("settings") or {})
+
+
+def _known_to_all(found: Iterable[Record]) -> list[Record]:
+    """Settings without what some do not tell, because an earlier version wrote them."""
+    telling = [settings for settings in found if settings]
+    shared = set.intersection(*map(set, telling)) if telling else set()
+    return [{key: settings[key] for key in shared} for settings in telling]
 
 
 def _identity(path: str | Path, evaluation: Record) -> Identity:

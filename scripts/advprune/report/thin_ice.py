@@ -7,6 +7,7 @@ stands for before, and the distances are those of HO-FMN.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -19,6 +20,8 @@ from scipy.stats import mannwhitneyu, spearmanr
 
 from advprune.attacks.verdicts import SAMPLE, robust_at
 from advprune.base.errors import UserError
+from advprune.base.files import read_json
+from advprune.evaluation.comparable import described, differing
 from advprune.evaluation.intervals import wilson
 from advprune.report.style import COLOURS, SETTINGS
 
@@ -56,6 +59,13 @@ class Pair:
     def gained(self) -> NDArray[np.bool_]:
         """The pruned net is robust at eps, the dense one is not."""
         return ~self.robust_before & robust_at(self.after, self.eps)
+
+
+def check_attacks(folders: Sequence[str]) -> None:
+    """Refuse models that were attacked in different ways, as the cards in their folders say."""
+    cards = [Path(folder) / "hofmn-0.card.json" for folder in folders]
+    if differ := differing(read_json(card)["spec"] for card in cards if card.is_file()):
+        raise UserError(f"{folders[0]} and others: cannot be joined: {described(differ)}")
 
 
 def by_model(pairs: Sequence[Pair]) -> pd.DataFrame:

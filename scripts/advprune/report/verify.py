@@ -1,11 +1,12 @@
 """Whether a results tree still is what its provenance cards say.
 
-Checkpoints, attacks and evaluations have a card beside them with their own hash and their
-parents'. What is gathered or counted from them is gathered and counted again.
+Whatever has a card beside it is hashed, and so is what it was made from. What is gathered or
+counted from evaluations is gathered and counted again. With a configuration, the settings in the
+cards are compared with those that it asks for.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,126 +14,144 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
 from advprune.base.provenance import sha256
+from advprune.base.record import to_dict
+from advprune.identity.cards import card_of, differences, read
+from advprune.identity.judge import ACCEPTED, acceptance, read_accepted
+from advprune.identity.results import Result
 from advprune.plan.paths import target_name
 from advprune.report import paired, records, tables
 
-ADVERSARIALS = ".adversarials.safetensors"  # images that were kept, beside their table
 hashed = cache(sha256)
+TABLES = {"leaderboard": tables.leaderboard, "comparison": paired.compare}
+# parents that may lie anywhere; the planning looks after them
+ELSEWHERE = ("source", "extra")
+BESIDE = {name: f"{name}.safetensors" for name in ("pruned", "checkpoint", "last")}
+COUNTED = ("evaluation.json", "hofmn.json")
+BESIDE |= {"tuned": "hofmn.json", "audit": "audit.json"}
 
 
-def verify(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield (file, problem) of everything below `root`; an empty problem is a file that matches."""
-    for dataset in _datasets(root):
-        for net in _nets(dataset):
-            yield net, _problem(_checkpoint, net, dataset)
-        for card in sorted(dataset.glob("*/*/*/seed*/*.card.json")):
-            if card.name != "evaluation.card.json":
-                yield _of_card(card), _problem(_attack, _of_card(card), card, dataset)
-        for evaluation in sorted(dataset.glob("*/*/*/seed*/evaluation.json")):
-            yield evaluation, _problem(_evaluation, evaluation)
-        for gathered in sorted(dataset.glob("*/evaluations.json")):
-            yield gathered, _problem(_gathered, gathered)
-    for name, table in (("leaderboard", tables.leaderboard), ("comparison", paired.compare)):
+def verify(root: Path, asked: Iterable[Result] = ()) -> Iterator[tuple[Path, str]]:
+    """Yield (file, problem) of everything below `root`; an empty problem is a file that matches.
+
+    `asked` are the results of the configuration to compare with, their files below
+    `results/<preset>`, for which `root` stands.
+    """
+    settings = dict(_settings(root, asked))
+    for path in _judged(root):
+        yield path, _problem(_carded, path, root) or settings.get(card_of(path), "")
+    for gathered in sorted(root.glob("*/*/evaluations.json")):
+        yield gathered, _problem(_gathered, gathered)
+    for name, table in TABLES.items():
         path = root / f"{name}.csv"
         if path.exists():
             yield path, _problem(_table, path, table)
 
 
-def _datasets(root: Path) -> list[Path]:
-    """Folders of the datasets: those with images, and those of variants with nets alone."""
-    found = {path.parent for path in root.glob("*/train.safetensors")}
-    return sorted(found | {path.parents[1] for path in root.glob("*/*/net.json")})
+def kind(path: Path) -> str:
+    """What a file is, in the plural."""
+    if path.suffix == ".safetensors":
+        return "files of images" if _is_images(path.name) else "nets"
+    if path.name.startswith(("autoattack-", "hofmn")):
+        return "attacks"
+    if path.name == "evaluation.json":
+        return "evaluations"
+    return "summaries" if path.suffix == ".csv" or path.name == "evaluations.json" else "checks"
 
 
-def _images(part: str, dataset: Path) -> list[Path]:
-    """Files that may hold a dataset's images: its own, else those that it shares with another."""
-    own = dataset / f"{part}.safetensors"
-    return [own] if own.exists() else sorted(dataset.parent.glob(f"*/{part}.safetensors"))
+def _judged(root: Path) -> list[Path]:
+    """Files that have a card or should have one, wherever below the run.
+
+    Hidden ones, and those in folders such as `.checkpoint.state`, belong to jobs under way.
+    """
+    found = set()
+    for path in root.rglob("*"):
+        folders = path.relative_to(root).parts[:-1]
+        if path.name.startswith(".") or any(f[0] == "." and f.endswith(".state") for f in folders):
+            continue
+        if path.name.endswith(".card.json"):
+            found.add(_of_card(path))
+        elif _should_have_card(path):
+            found.add(path)
+    return sorted(found)
 
 
-def _nets(folder: Path) -> list[Path]:
-    """Checkpoints of a dataset; hidden ones belong to trainings under way."""
-    found = sorted(folder.glob("*/**/*.safetensors"))
-    found = [p for p in found if not p.name.endswith(ADVERSARIALS)]
-    return [p for p in found if not any(s.startswith(".") for s in p.relative_to(folder).parts)]
+def _should_have_card(path: Path) -> bool:
+    if path.suffix == ".safetensors":
+        return not _is_images(path.name)
+    return path.match("autoattack-*.csv") or path.match("hofmn-*.csv") or path.name in COUNTED
+
+
+def _is_images(name: str) -> bool:
+    """Images, as they are, corrupted or attacked: no net."""
+    shown = name.removesuffix(".safetensors")
+    return (
+        shown in ("train", "test")
+        or shown.startswith("corrupted-")
+        or shown.endswith(".adversarials")
+    )
+
+
+def _of_card(card: Path) -> Path:
+    """File of a card that is not a net's, where it is or should be."""
+    stem = card.name.removesuffix(".card.json")
+    endings = [".json", ".safetensors"]
+    # the tuning is hofmn.json
+    endings.insert(0 if stem.startswith(("autoattack-", "hofmn-")) else 2, ".csv")
+    files = [card.with_name(stem + ending) for ending in endings]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def _problem(check: Callable[..., str], path: Path, *more: Any) -> str:
     """Outcome of a check; what cannot be read is a problem like any other."""
     try:
         return check(path, *more)
-    except UserError as error:
+    except (UserError, OSError) as error:
         return str(error)
     except (KeyError, TypeError, AttributeError) as error:
         return f"it, or its card, is not what it should be (lacks {error})"
 
 
-def _checkpoint(net: Path, dataset: Path) -> str:
-    card = read_json(net.with_suffix(".json"))
-    if card["sha256"] != hashed(net):
-        return "is not the file that its card describes"
-    for role, sum_ in sorted(card["parents"].items()):
-        found = _candidates(role, net, dataset)
-        # a converted net's source and extra images may lie anywhere; the planning looks after them
-        if role not in ("source", "extra") and sum_ not in [
-            *map(hashed, found),
-            _tidied(role, net),
-        ]:
-            return f"was made from another {role} than the one that is here"
-    return ""
-
-
-def _candidates(role: str, net: Path, dataset: Path) -> list[Path]:
-    """Files that may be meant by a parent's name in a card."""
-    if role == "data":
-        return _images("train", dataset)
-    if role == "pruned":
-        return [p for p in [net.with_name("pruned.safetensors")] if p.exists()]
-    arch = dataset / net.relative_to(dataset).parts[0]
-    # from last epochs, seed0.last.safetensors, nothing is made
-    return sorted(arch.glob("pretrained/*/seed*[0-9].safetensors"))
-
-
-def _tidied(role: str, net: Path) -> str | None:
-    """Hash of a net before finetuning that was removed (advprune tidy), as its card has it."""
-    card = net.with_name("pruned.json")
-    gone = role == "pruned" and not card.with_suffix(".safetensors").exists() and card.exists()
-    return read_json(card).get("sha256") if gone else None
-
-
-def _of_card(card: Path) -> Path:
-    """File of an attack's card: a table, or the outcome of the tuning."""
-    stem = card.name.removesuffix(".card.json")
-    table = card.with_name(f"{stem}.csv")
-    return table if table.exists() else card.with_name(f"{stem}.json")
-
-
-def _attack(path: Path, card_path: Path, dataset: Path) -> str:
-    card = read_json(card_path)
-    # the tuning sees validation images, the attacks test images
-    data = _images("train" if path.name == "hofmn.json" else "test", dataset)
+def _carded(path: Path, root: Path) -> str:
+    card = read_json(card_of(path))
     if not path.exists() or card["sha256"] != hashed(path):
         return "is not the file that its card describes"
-    images = path.with_suffix(ADVERSARIALS)
-    if "adversarials" in card and images.exists() and card["adversarials"] != hashed(images):
-        return "its adversarial images are not those that its card describes"
-    parents = {"checkpoint": [path.with_name("checkpoint.safetensors")], "data": data}
-    parents["tuned"] = [path.with_name("hofmn.json")]
+    made = "counted" if path.name == "evaluation.json" else "made"
     for role, sum_ in sorted(card["parents"].items()):
-        if sum_ not in [hashed(parent) for parent in parents[role] if parent.exists()]:
-            return f"was made from another {role} than the one that is here"
+        here = [file for file in _candidates(role, path, root) if file.exists()]
+        if role not in ELSEWHERE and sum_ not in map(hashed, here):
+            return f"was {made} from another {role} than the one that is here"
     return ""
 
 
-def _evaluation(path: Path) -> str:
-    card = read_json(path.with_name("evaluation.card.json"))
-    if card["sha256"] != hashed(path):
-        return "is not the file that its card describes"
-    for name, sum_ in sorted(card["parents"].items()):
-        parent = path.with_name(name)
-        if not parent.exists() or hashed(parent) != sum_:
-            return f"was counted from another {name} than the one that is here"
-    return ""
+def _candidates(role: str, path: Path, root: Path) -> list[Path]:
+    """Files that may be meant by a parent's name in the card of a file."""
+    dataset, arch, *_ = (*path.relative_to(root).parts, "")
+    if role == "data":
+        # nets are trained, and attacks tuned, on other images than those that are attacked
+        trained = kind(path) == "nets" or path.name == "hofmn.json"
+        name = f"{'train' if trained else 'test'}.safetensors"
+        own = root / dataset / name
+        # variants of a dataset share its images
+        return [own] if own.exists() else sorted(root.glob(f"*/{name}"))
+    if role in ("pretrained", "teacher"):
+        # from last epochs, seed0.last.safetensors, nothing is made
+        return sorted((root / dataset / arch).glob("pretrained/*/seed*[0-9].safetensors"))
+    if role.startswith("corrupted-"):
+        return sorted(root.glob(f"*/{role}"))
+    return [path.with_name(BESIDE.get(role, role))]
+
+
+def _settings(root: Path, asked: Iterable[Result]) -> Iterator[tuple[Path, str]]:
+    """(card, problem) of those whose settings are neither asked for nor accepted."""
+    accepted = read_accepted(root / ACCEPTED)
+    for result in asked:
+        place = root.joinpath(*Path(result.card).parts[2:])  # below results/<preset>
+        if (card := read(place)) is None:
+            continue
+        differ = list(differences(card["spec"], to_dict(result.asked())))
+        if differ and accepted.get(result.card) != acceptance(differ):
+            more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
+            yield place, f"is of other settings than the configuration's: {differ[0]}{more}"
 
 
 def _gathered(path: Path) -> str:

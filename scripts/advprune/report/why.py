@@ -1,22 +1,25 @@
 """Why a result is stale: what its card says it was made by, against the code and settings of now.
 
 A card holds the digest of every module behind its job and the job's specification. Results that
-have no card (audits, tables, pages) are made again when those above them are.
+have no card (tables, pages) are made again when those above them are.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from advprune.base import imports
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
 from advprune.base.record import from_dict, to_dict
+from advprune.identity.cards import differences
+from advprune.identity.results import Result, Results
 from advprune.plan import code, specs
 from advprune.plan.protocol import Protocol
-from advprune.plan.verdicts import Verdicts
 
 SPECS = {
+    "dataset": specs.DataSpec,
+    "corrupt": specs.CorruptSpec,
+    "check_net": specs.CheckNetSpec,
     "pretrain": specs.PretrainSpec,
     "prune": specs.PruneSpec,
     "finetune": specs.FinetuneSpec,
@@ -24,6 +27,12 @@ SPECS = {
     "autoattack": specs.AutoattackSpec,
     "hofmn_tune": specs.HofmnTuneSpec,
     "hofmn": specs.HofmnSpec,
+    "audit": specs.AuditSpec,
+    "pgd": specs.PgdSpec,
+    "reliability": specs.ReliabilitySpec,
+    "other_attacks": specs.OtherAttacksSpec,
+    "corruptions": specs.CorruptionsSpec,
+    "costs": specs.CostsSpec,
     "evaluate": specs.EvaluateSpec,
 }
 
@@ -49,19 +58,37 @@ def _is_card(path: Path) -> bool:
     return isinstance(content, dict) and {"script", "code", "spec"} <= content.keys()
 
 
-def reasons(path: Path, protocol: Protocol | None = None) -> list[str]:
-    """What has changed since the job of a card ran; the settings only where a protocol is given."""
+def reasons(path: Path, results: Mapping[str, Result] | None = None) -> list[str]:
+    """What has changed since the job of a card ran; the settings only where `results` are given."""
     card = read_json(path)
     try:
         kind = SPECS[card["script"]]
     except KeyError:
         raise UserError(f"{path}: no job of this version is called {card['script']}") from None
     spec: object = from_dict(kind, card["spec"], str(path))
-    now = imports.code(card["script"], *code.modules(spec))
-    found = list(_modules(card["code"], now))
-    if protocol is not None:
-        found += list(_settings(card["spec"], to_dict(_asked_now(path, card["script"], protocol))))
+    found = list(_modules(card["code"], code.behind(card["script"], spec)))
+    if results is not None:
+        found += list(differences(card["spec"], to_dict(_asked_now(path, results))))
     return found
+
+
+def by_place(protocol: Protocol) -> Mapping[str, Result]:
+    """Results of a configuration by their cards, below the run's folder."""
+    return {
+        "/".join(Path(file).parts[2:]): result
+        for result in Results(protocol)
+        for file in (result.card, *result.files)
+        if file.endswith(".json")
+    }
+
+
+def _asked_now(path: Path, results: Mapping[str, Result]) -> Any:
+    """Specification that the configuration now gives the job that wrote a card."""
+    parts = path.absolute().parts
+    for i in range(len(parts)):
+        if result := results.get("/".join(parts[i:])):
+            return result.asked()
+    raise UserError(f"{path}: the configuration asks for no such result")
 
 
 def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
@@ -73,42 +100,3 @@ def _modules(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]
             yield f"scripts/{path}: not used before"
         elif before[path] != now[path]:
             yield f"scripts/{path}: changed"
-
-
-def _settings(before: Any, now: Any, place: str = "") -> Iterator[str]:
-    """Settings that differ, by their dotted places."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        for key in sorted(before.keys() | now.keys()):
-            where = f"{place}.{key}" if place else key
-            yield from _settings(before.get(key, "default"), now.get(key, "default"), where)
-    elif before != now:
-        yield f"{place}: {before} before, {now} now"
-
-
-def _asked_now(path: Path, script: str, protocol: Protocol) -> Any:
-    """Specification that the configuration now gives the job that wrote a card."""
-    try:
-        *_, dataset, arch, method, target, name = (*path.parent.parts, path.name)
-        if method == "pretrained":
-            seed = int(name.removeprefix("seed").split(".")[0])
-            return protocol.pretrain_of(dataset, arch, target, seed)
-        *_, dataset, arch, method, target, folder = path.parent.parts
-        model = protocol.grid.find(dataset, arch, method, target, int(folder[len("seed") :]))
-    except ValueError:
-        raise UserError(f"{path}: not at a place of a run's results") from None
-    verdicts = Verdicts(protocol)
-    if script in ("autoattack", "hofmn"):
-        shard = int(path.name.split(".")[0].rpartition("-")[2])
-        return (
-            verdicts.autoattack(model, shard)
-            if script == "autoattack"
-            else verdicts.hofmn(model, shard)
-        )
-    asked = {
-        "prune": protocol.prune,
-        "finetune": protocol.finetune,
-        "external": lambda m: protocol.convert(m.method),
-        "hofmn_tune": verdicts.hofmn_tune,
-        "evaluate": verdicts.evaluate,
-    }
-    return asked[script](model)

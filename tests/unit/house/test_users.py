@@ -36,8 +36,9 @@ FOLDERS = {
     "evaluate": FILES | {"attacks", "evaluation", "plan"},
     "gather": FILES,
     "table": TABLE | {"plan"},
-    "curves": FILES | {"report"},
+    "curves": FILES | {"evaluation", "report"},
     "compare": TABLE,
+    "origins": TABLE,
     "leaderboard": TABLE | {"plan"},
     "thin_ice": TABLE | {"plan"},
     # run by hand

@@ -62,6 +62,12 @@ def test_a_file_of_something_else_is_refused_with_its_place(tmp_path, changes, m
     assert str(error.value).startswith(f"config: datasets.digits.extra.path: {path}: {message}")
 
 
+def test_braces_in_a_path_are_one_line_of_ours(tmp_path):
+    path = write(tmp_path / "more{1}.npz")
+    with pytest.raises(UserError, match=r"extra.path: .*more\{1\}.npz: braces are"):
+        extra.check_files(config(path=str(path)))
+
+
 def test_a_file_that_fits_passes_and_no_extra_needs_no_file(tmp_path):
     extra.check_files(config(path=str(write(tmp_path / "more.npz"))))
     extra.check_files(tiny_config())

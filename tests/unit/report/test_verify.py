@@ -80,6 +80,40 @@ def test_a_tree_is_looked_at_wherever_it_lies(tree, monkeypatch):
     assert len(list(verify(Path("..")))) == 8
 
 
+def test_a_net_is_found_in_any_folder_and_one_without_a_card_is_named(tree):
+    """A variant's folder without images, a hidden one, and one that is nowhere in a grid."""
+    nets = tree / MODEL / "checkpoint.safetensors"
+    places = ("digits-v/resnet18/lwm/filters-0.5/seed0", ".old/resnet18/x", "a/b/c/d/e/f", "loose")
+    for place in places:
+        (tree / place).mkdir(parents=True)
+        shutil.copy(nets, tree / place / "net.safetensors")
+    found = wrong(tree)
+    assert {name: found[f"{name}/net.safetensors"] for name in places} == {
+        name: f"{tree}/{name}/net.json: no such file" for name in places
+    }
+    shutil.copy(nets.with_suffix(".json"), tree / "loose" / "net.json")
+    assert "another pruned" in wrong(tree)["loose/net.safetensors"]
+
+
+def test_an_attack_without_its_card_is_named(tree):
+    (tree / MODEL / "autoattack-0.card.json").unlink()
+    assert "no such file" in wrong(tree)[str(MODEL / "autoattack-0.csv")]
+
+
+def test_whatever_else_has_a_card_is_hashed(tree):
+    check = tree / MODEL / "pgd.json"
+    write_json(check, {"images": 2})
+    parents = {"checkpoint": sha256(tree / MODEL / "checkpoint.safetensors")}
+    write_json(check.with_suffix(".card.json"), {"sha256": sha256(check), "parents": parents})
+    assert wrong(tree) == {} and len(list(verify(tree))) == 9
+    hashed.cache_clear()
+    write_json(check, {"images": 3})
+    assert "its card" in wrong(tree)[str(MODEL / "pgd.json")]
+    check.unlink()
+    hashed.cache_clear()
+    assert "its card" in wrong(tree)[str(MODEL / "pgd.json")]
+
+
 def replace(root, name):
     (root / name).write_text("something else", encoding="utf-8")
 
@@ -185,7 +219,10 @@ def test_the_command_says_so_and_fails(tree):
         done = CliRunner().invoke(main, ["verify", str(tree)])
         return done.exit_code, done.output
 
-    assert run() == (0, f"{tree}: 8 of 8 files match their provenance\n")
+    kinds = "1 attacks, 1 evaluations, 3 nets, 3 summaries"
+    settings = "settings were not compared (--configfile)"
+    said = f"{tree}: 8 of 8 files match their provenance ({kinds}); {settings}\n"
+    assert run() == (0, said)
     change(tree, "leaderboard.csv")
     status, said = run()
     assert status == 1 and "7 of 8 files match" in said

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from advprune.base import imports
 from advprune.base.errors import UserError
 from advprune.base.files import write_json
 from advprune.base.record import to_dict
@@ -13,7 +12,7 @@ from advprune.plan import code
 from advprune.plan.config import load_config
 from advprune.plan.protocol import Protocol
 from advprune.plan.verdicts import Verdicts
-from advprune.report.why import cards, reasons
+from advprune.report.why import by_place, cards, reasons
 from helpers.checkout import tiny_config
 
 PROTOCOL = Protocol(load_config(tiny_config()))
@@ -23,7 +22,7 @@ PLACE = "results/tiny/digits/resnet18/hydra/unstructured-0.8/seed0"
 
 def written(root, name, script, spec, **changed):
     """A card as the job would have written it, with other digests for some modules."""
-    made_by = dict(imports.code(script, *code.modules(spec))) | changed
+    made_by = dict(code.behind(script, spec)) | changed
     path = root / PLACE / name
     write_json(path, {"script": script, "code": made_by, "spec": to_dict(spec), "sha256": "0"})
     return path
@@ -37,11 +36,11 @@ def card(tmp_path):
 def asking(**params):
     config = copy.deepcopy(tiny_config())
     config["overrides"] = {"hydra": {"recipes": {"prune": params}}}
-    return Protocol(load_config(config))
+    return by_place(Protocol(load_config(config)))
 
 
 def test_nothing_has_changed_since(card):
-    assert reasons(card, PROTOCOL) == []
+    assert reasons(card, by_place(PROTOCOL)) == []
 
 
 def test_a_changed_module_is_named_and_so_is_one_that_is_gone(tmp_path):
@@ -67,10 +66,10 @@ def test_attacks_and_evaluations_have_cards_too(tmp_path, name):
     attack = name.startswith("auto")
     spec = verdicts.autoattack(MODEL, 1) if attack else verdicts.evaluate(MODEL)
     path = written(tmp_path, name, "autoattack" if attack else "evaluate", spec)
-    assert reasons(path, PROTOCOL) == []
+    assert reasons(path, by_place(PROTOCOL)) == []
     config = tiny_config()
     config["datasets"]["digits"]["eps"] = "1/4"
-    places = [text.split(":")[0] for text in reasons(path, Protocol(load_config(config)))]
+    places = [text.split(":")[0] for text in reasons(path, by_place(Protocol(load_config(config))))]
     assert "eps" in places
 
 
@@ -79,14 +78,14 @@ def test_a_pretraining_is_found_by_its_folder(tmp_path, card_name):
     name = PROTOCOL.pretrain_name("digits", "resnet18", "hydra")
     spec = PROTOCOL.pretrain("digits", "resnet18", "hydra", 0)
     path = written(tmp_path, f"../../../pretrained/{name}/{card_name}", "pretrain", spec)
-    assert reasons(path.resolve(), PROTOCOL) == []
+    assert reasons(path.resolve(), by_place(PROTOCOL)) == []
 
 
 def test_a_model_that_is_no_longer_asked_for_is_one_line(card):
     config = tiny_config()
     config["grid"][0]["methods"] = ["dense"]
-    with pytest.raises(UserError, match=r"hydra .* is not in the grid"):
-        reasons(card, Protocol(load_config(config)))
+    with pytest.raises(UserError, match=r"pruned.json: the configuration asks for no such result"):
+        reasons(card, by_place(Protocol(load_config(config))))
 
 
 def test_cards_are_found_below_a_folder_and_beside_a_file(card, tmp_path):
