@@ -50,10 +50,10 @@ def _is_net(file: Path) -> bool:
 def said_hash(file: str | Path) -> str | None:
     """SHA-256 of a file as its card says, without reading the file; its own where it has no card.
 
-    None of a file that is not there.
+    A file may have been tidied away and leave its card. None of one that has neither.
     """
-    if not Path(file).is_file():
-        return None
     card = read(card_of(file))
     known = card and card.get("sha256")
-    return known if isinstance(known, str) else sha256(file)
+    if isinstance(known, str):
+        return known
+    return sha256(file) if Path(file).is_file() else None

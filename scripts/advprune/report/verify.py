@@ -115,12 +115,23 @@ def _carded(path: Path, root: Path) -> str:
     card = read_json(card_of(path))
     if not path.exists() or card["sha256"] != hashed(path):
         return "is not the file that its card describes"
+    images = path.with_suffix(".adversarials.safetensors")
+    if "adversarials" in card and images.exists() and card["adversarials"] != hashed(images):
+        return "its adversarial images are not those that its card describes"
     made = "counted" if path.name == "evaluation.json" else "made"
     for role, sum_ in sorted(card["parents"].items()):
-        here = [file for file in _candidates(role, path, root) if file.exists()]
-        if role not in ELSEWHERE and sum_ not in map(hashed, here):
+        found = [_hash(role, file) for file in _candidates(role, path, root)]
+        if role not in ELSEWHERE and sum_ not in found:
             return f"was {made} from another {role} than the one that is here"
     return ""
+
+
+def _hash(role: str, file: Path) -> str | None:
+    """Hash of a parent; of a net before finetuning that was tidied away, as its card has it."""
+    if file.exists():
+        return hashed(file)
+    card = card_of(file)
+    return read_json(card)["sha256"] if role == "pruned" and card.exists() else None
 
 
 def _candidates(role: str, path: Path, root: Path) -> list[Path]:

@@ -49,7 +49,7 @@ def compared(pairs: Pairs) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _accuracies(one: Model, other: Model) -> dict[str, float]:
-    row = {}
+    row: dict[str, float] = {}
     for name in ACCURACIES:
         found = (model.evaluation[f"{name}_accuracy"] for model in (one, other))
         a, b = (float("nan") if share is None else share for share in found)

@@ -52,7 +52,8 @@ def test_a_file_of_other_images_is_refused(tmp_path):
 def test_a_job_that_trains_nothing_is_not_marked(tmp_path):
     own = job(write(tmp_path / "extra.npz", 7, classes=3), 0.25)
     own.data.val, own.data.pad, own.data.flip = blobs(6), 1, True
-    own.spec.threat, own.spec.seed, own.fingerprint = THREAT, 0, lambda: "a"
+    own.spec.threat, own.spec.seed, own.spec.precision = THREAT, 0, "fp32"
+    own.fingerprint = lambda: "a"
     loop = trainer(own, tmp_path)
     assert loop.extra.ratio == 0.25 and training(loop)["marks"] == []
 
