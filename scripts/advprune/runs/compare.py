@@ -49,7 +49,7 @@ def compared(pairs: Pairs) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _accuracies(one: Model, other: Model) -> dict[str, float]:
-    row = {}
+    row: dict[str, float] = {}
     for name in ACCURACIES:
         found = (model.evaluation[f"{name}_accuracy"] for model in (one, other))
         a, b = (float("nan") if share is None else share for share in found)
@@ -93,7 +93,10 @@ def _verdicts(model: Model) -> pd.DataFrame:
 
 
 def _shards(folder: Path, attack: str) -> list[Path]:
-    return sorted(folder.glob(f"{attack}-[0-9]*.csv"))
+    found = sorted(folder.glob(f"{attack}-[0-9]*.csv"))
+    if not found:
+        raise UserError(f"{folder}: no tables of {attack}")
+    return found
 
 
 def _differences(one: Model, other: Model) -> Iterator[str]:
