@@ -21,6 +21,8 @@ from advprune.base.files import atomic
 MANIFEST, FORMAT = "manifest.json", 1
 NET, IMAGES = "checkpoint.safetensors", ".adversarials.safetensors"
 _CHUNK = 2**20
+# what damaged, encrypted or maliciously nested entries raise
+_UNREADABLE = (ValueError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 
 
 def pack(run: Path, out: Path, *, nets: bool = False, images: bool = False) -> dict[str, str]:
@@ -123,8 +125,12 @@ def _manifest(path: Path, archive: zipfile.ZipFile) -> dict[str, str]:
         content = json.loads(archive.read(MANIFEST))
         files, known = content["files"], content["format"] == FORMAT
         whole = all(_inside(name) and isinstance(sum_, str) for name, sum_ in files.items())
-    except (KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not an archive of a run ({MANIFEST}: {error!r})") from None
+    except KeyError:
+        raise UserError(
+            f"{path}: not an archive of a run (no {MANIFEST}, or another one)"
+        ) from None
+    except (*_UNREADABLE, TypeError, AttributeError):
+        raise UserError(f"{path}: not an archive of a run (damaged {MANIFEST})") from None
     if not known or not whole:
         raise UserError(f"{path}: not an archive of a run that this version reads")
     return dict(files)
@@ -143,7 +149,7 @@ def _hash(archive: zipfile.ZipFile, name: str) -> str:
         with archive.open(name) as file:
             while piece := file.read(_CHUNK):
                 total.update(piece)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError):
+    except _UNREADABLE:
         return ""
     return total.hexdigest()
 
@@ -152,7 +158,7 @@ def _cards(archive: zipfile.ZipFile, names: Sequence[str]) -> Iterator[tuple[str
     """Cards in an archive, by their names; what cannot be read is none."""
     for name in names:
         if name.endswith(".json"):
-            with contextlib.suppress(ValueError, zipfile.BadZipFile, zlib.error):
+            with contextlib.suppress(*_UNREADABLE):
                 content = json.loads(archive.read(name))
                 if isinstance(content, dict) and isinstance(content.get("parents"), dict):
                     yield name, content

@@ -93,7 +93,10 @@ def _verdicts(model: Model) -> pd.DataFrame:
 
 
 def _shards(folder: Path, attack: str) -> list[Path]:
-    return sorted(folder.glob(f"{attack}-[0-9]*.csv"))
+    found = sorted(folder.glob(f"{attack}-[0-9]*.csv"))
+    if not found:
+        raise UserError(f"{folder}: no tables of {attack}")
+    return found
 
 
 def _differences(one: Model, other: Model) -> Iterator[str]:

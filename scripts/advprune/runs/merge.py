@@ -110,7 +110,10 @@ def _budgets(runs: Sequence[Run], place: tuple[str, str]) -> Iterator[dict[str, 
 def configuration(run: Path) -> Mapping[str, Any] | None:
     """Configuration that a run kept beside its results, None of runs of older versions."""
     path = run / "configuration.yaml"
-    return read_yaml(path) if path.exists() else None
+    content = read_yaml(path) if path.exists() else None
+    if not isinstance(content, dict | None):
+        raise UserError(f"{path}: not a configuration")
+    return content
 
 
 def _grouped(models: Sequence[Model], key: Any) -> Iterator[tuple[Any, list[Model]]]:

@@ -78,6 +78,7 @@ def models(name: str, run: Path) -> dict[Identity, Model]:
         evaluation = read_json(path)
         try:
             model = Model(name, path.parent, evaluation, _cards(path.parent))
+            _ = evaluation["images"], evaluation["threat"]["norm"], evaluation["threat"]["eps"]
             found[model.identity] = model
         except (KeyError, TypeError) as error:
             raise UserError(f"{path}: not an evaluation (lacks {error})") from None
@@ -98,5 +99,9 @@ def _cards(folder: Path) -> dict[str, Record]:
     contents: dict[str, Any] = {
         path.name: read_json(path) for path in sorted(folder.glob("*.json"))
     }
-    keys = {"script", "code", "spec"}
-    return {n: c for n, c in contents.items() if isinstance(c, dict) and keys <= c.keys()}
+    return {name: content for name, content in contents.items() if _is_card(content)}
+
+
+def _is_card(content: Any) -> bool:
+    tables = ("code", "spec", "parents")
+    return isinstance(content, dict) and all(isinstance(content.get(k), dict) for k in tables)

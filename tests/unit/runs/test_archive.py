@@ -150,6 +150,17 @@ def test_no_name_leads_out_of_the_folder(packed, tmp_path, name):
 
 
 @pytest.mark.parametrize(
+    "manifest",
+    [b"{", b"[]", b'{"format": 1, "files": []}', b'{"format": 1}', b"\xff", b"[" * 100_000],
+    ids=("half", "list", "files", "none", "bytes", "deep"),
+)
+def test_what_is_no_manifest_is_refused(packed, manifest):
+    rewritten(packed, {MANIFEST: manifest})
+    with pytest.raises(UserError, match=r"not an archive of a run \("):
+        list(check(packed))
+
+
+@pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04 half", b"version https://git-lfs.github.com/spec/v1\n", b"<html>"]
 )
 def test_what_is_no_archive_is_one_line(tmp_path, content):

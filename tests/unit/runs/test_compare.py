@@ -48,6 +48,13 @@ def test_other_images_are_refused(tmp_path):
         images(*pairs(tmp_path, official=[1, 2, 3], broken=1)[0])
 
 
+def test_a_table_that_is_gone_is_named(tmp_path):
+    both = pairs(tmp_path)
+    (both[1][1].folder / "hofmn-0.csv").unlink()
+    with pytest.raises(UserError, match="seed0: no tables of hofmn"):
+        compared(both)
+
+
 def test_what_differs_in_the_cards_is_said_with_its_number(tmp_path):
     both = pairs(tmp_path, device="NVIDIA H100", batch=100, code={"advprune/attacks/fmn.py": "2"})
     said = dict(cards(both))

@@ -100,6 +100,36 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path):
     assert (a / "leaderboard.csv").read_bytes() == board
 
 
+HYDRA = "digits/resnet18/hydra/unstructured-0.9/seed0"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("evaluation.json", "{", "not valid JSON"),
+        ("evaluation.json", "[]", "not an evaluation"),
+        ("evaluation.json", "{}", "not an evaluation (lacks 'images')"),
+        (
+            "evaluation.card.json",
+            '{"script": "evaluate", "spec": "x"}',
+            "no card of the evaluation",
+        ),
+        ("checkpoint.json", "{}", "width: 8 and None"),
+    ],
+)
+def test_what_is_damaged_in_a_run_is_one_line(tmp_path, name, text, said):
+    a, b = runs(tmp_path)
+    write_text(a / HYDRA / name, text)
+    status, output = merge(a, b, "-o", tmp_path / "both")
+    assert status == 2 and said in output and output.count("\n") == 1
+
+
+def test_a_configuration_that_is_none_is_refused(tmp_path):
+    a, b = runs(tmp_path)
+    write_text(a / "configuration.yaml", "[1]\n")
+    assert "configuration.yaml: not a configuration" in merge(a, b, "-o", tmp_path / "both")[1]
+
+
 def test_a_run_without_evaluations_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     status, said = merge(make_run(tmp_path / "a"), tmp_path / "empty", "-o", tmp_path / "both")
