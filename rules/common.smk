@@ -39,6 +39,7 @@ try:
     VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config
     PATHS = Layout(CONFIG["preset"])
+    machine.check_place(os.getcwd())
     for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
     external.check_files(PROTOCOL.external)
