@@ -78,7 +78,9 @@ wildcard_constraints:
 
 def environment(name):
     path = os.path.join(ROOT, "envs", f"{name}.yaml")
-    return path.replace("{", "{{").replace("}", "}}")  # a folder's own braces are no wildcards
+    return path.replace("{", "{{").replace(
+        "}", "}}"
+    )  # a folder's own braces are no wildcards
 
 
 def options(wildcards, input, output):
