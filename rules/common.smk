@@ -43,6 +43,7 @@ try:
     VERDICTS = Verdicts(PROTOCOL)
     CONFIG = PROTOCOL.config
     PATHS = Layout(CONFIG["preset"])
+    machine.check_place(os.getcwd())
     for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
     external.check_files(PROTOCOL.external)
@@ -81,7 +82,9 @@ wildcard_constraints:
 
 def environment(name):
     path = os.path.join(ROOT, "envs", f"{name}.yaml")
-    return path.replace("{", "{{").replace("}", "}}")  # a folder's own braces are no wildcards
+    return path.replace("{", "{{").replace(
+        "}", "}}"
+    )  # a folder's own braces are no wildcards
 
 
 def options(wildcards, input, output):

@@ -103,7 +103,6 @@ def test_other_settings_are_seen_without_snakemakes_records(checkout):
     shutil.rmtree(checkout.folder / ".snakemake")
     checkout.configure(other_steps())
     said = checkout.snakemake("-n").stderr
-    assert "18 results of other settings, planned again (steps: 5 before, 6 now" not in said
     assert "results of other settings, planned again (" in said
     assert "steps: 5 before, 6 now" in said
     assert rules(checkout.planned()) >= {"hofmn", "reliability", "evaluate"}

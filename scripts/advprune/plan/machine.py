@@ -3,6 +3,7 @@
 import functools
 import glob
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -70,6 +71,12 @@ def name_checkout(root: str) -> None:
     one, as through a symbolic link, would make everything stale.
     """
     os.environ["ADVPRUNE_CHECKOUT"] = root
+
+
+def check_place(folder: str) -> None:
+    """Refuse to run in a folder that Snakemake cannot lock: it reads the path as a pattern."""
+    if re.search(r"[{}]", re.sub(r"\{[A-Za-z_]\w*\}", "", folder)):
+        raise UserError(f"{folder}: Snakemake cannot run here for the braces; rename the folder")
 
 
 def check_folder(name: str) -> None:
