@@ -110,7 +110,9 @@ class Protocol:
         entry = self.external[method]
         net = self._net(entry["arch"]) | self._images(entry["dataset"])
         mean, std = (tuple(map(float, entry[key])) for key in ("mean", "std"))
-        return specs.ExternalSpec(**net, mean=mean, std=std, rename=entry["rename"])
+        asked = vars(external.asked(entry))
+        cut = float(entry["sparsity"]) if asked["scores"] == "apply" else 0.0
+        return specs.ExternalSpec(**net, mean=mean, std=std, sparsity=cut, **asked)
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""
