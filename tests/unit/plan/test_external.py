@@ -87,7 +87,7 @@ def test_the_choices_stand_in_the_jobs_specification_and_only_where_they_are_mad
 
 def test_planning_reads_files_without_torch():
     code = (
-        "import sys; from advprune.plan import external; from advprune.models.foreign import reading;"
+        "import sys; from advprune.plan import external;"
         "assert not {'torch', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=imports.SCRIPTS, check=True)

@@ -168,9 +168,8 @@ def test_masks_beside_dense_weights_are_asked_about(net, read, beside):
 
 def test_scores_are_cut_as_hydra_cuts_them(net, read):
     state = state_of(net)
-    scores = {
-        k.replace("weight", "popup_scores"): torch.rand_like(state[k]) for k in masks_of(state)
-    }
+    names = {name: name.replace("weight", "popup_scores") for name in masks_of(state)}
+    scores = {new: torch.rand_like(state[name]) for name, new in names.items()}
     with pytest.raises(UserError, match="scores: apply, or scores: leave"):
         read(state | scores)
     found = read(state | scores, scores="apply", sparsity=0.9).net.state_dict()
