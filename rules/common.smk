@@ -14,8 +14,9 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
 from advprune.base.errors import UserError
 from advprune.base.record import to_json
-from advprune.plan import code, external, extra, machine
+from advprune.plan import code, extra, machine
 from advprune.plan.config import load_config
+from advprune.plan.feasible import check as feasible
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
@@ -35,8 +36,8 @@ try:
     PATHS = Layout(CONFIG["preset"])
     for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
-    external.check_files(PROTOCOL.external)
-    extra.check_files(CONFIG)
+    if workflow.is_main_process:  # jobs that read the rules again need not look at files again
+        feasible.check(PROTOCOL, PATHS)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

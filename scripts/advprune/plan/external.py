@@ -12,7 +12,7 @@ from advprune.base.errors import UserError
 from advprune.data.specs import spec_of
 from advprune.models.foreign.outline import outline
 from advprune.models.foreign.reading import Asked, read
-from advprune.plan.checks import sparsity_text
+from advprune.plan.checks import expanded, sparsity_text
 from advprune.plan.grid import Model
 from advprune.plan.variants import PREFIX, base
 
@@ -24,8 +24,9 @@ def entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for key, entry in config.get("external", {}).items():
         entry = {"name": key} | DEFAULTS | entry
-        _check(entry, config, f"config: external.{key}")
-        found[PREFIX + key] = entry
+        where = f"config: external.{key}"
+        _check(entry, config, where)
+        found[PREFIX + key] = entry | {"path": expanded(entry["path"], f"{where}.path")}
     return found
 
 
@@ -62,17 +63,14 @@ def check_files(found: Mapping[str, Mapping[str, Any]]) -> None:
     """
     for method, entry in found.items():
         where = f"config: external.{method.removeprefix(PREFIX)}"
-        check_path(entry["path"], f"{where}.path")
+        if re.search("[{}]", entry["path"]):
+            raise UserError(
+                f"{where}.path: {entry['path']}: braces are Snakemake's wildcards: rename the file"
+            )
         try:
             read(outline(Path(entry["path"])), asked(entry))
         except UserError as error:
             raise UserError(f"{where}.path: {error}") from None
-
-
-def check_path(path: str, where: str) -> None:
-    """Refuse a path that the workflow would take for something else."""
-    if "{" in path or "}" in path:
-        raise UserError(f"{where}: {path}: braces are Snakemake's wildcards: rename the file")
 
 
 def models(found: Mapping[str, Mapping[str, Any]]) -> list[Model]:
