@@ -1,7 +1,7 @@
 """Whether a method can keep the rates that the grid asks of it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from advprune.base.errors import UserError
 from advprune.models.sizes import Layer, layers, units
@@ -10,10 +10,9 @@ Setting = tuple[str, str, str]  # method, structure, sparsity as text
 
 
 def check(net: str, sizes: tuple[str, int, int, int], settings: Iterable[Setting]) -> None:
-    """Refuse, as a UserError, a sparsity that leaves less than a unit for each prunable layer.
+    """Refuse, as a UserError, a sparsity that leaves less units than a method keeps at least.
 
     `net` is the name in the configuration, `sizes` are architecture, width, classes and channels.
-    Every method keeps one unit in each layer, so the net would miss its target or lose a layer.
     """
     found = layers(*sizes)
     if found is None:
@@ -21,27 +20,30 @@ def check(net: str, sizes: tuple[str, int, int, int], settings: Iterable[Setting
     for method, structure, sparsity in settings:
         if structure == "none":
             continue
-        counts = units(found, structure)
-        kept, least = _kept(sum(counts), float(sparsity)), len(counts)
-        if kept < least:
-            raise UserError(
-                f"config: grid: {method}: a sparsity of {sparsity} leaves {kept} of {sum(counts)} "
-                f"units ({structure}) of {net}, less than one for each of {least} layers"
-            )
-        if method == "mad":
-            _check_rows(found, float(sparsity), kept, net)
+        total = sum(units(found, structure))
+        kept = _kept(total, float(sparsity))
+        for least, why in _floors(method, found, structure, float(sparsity)):
+            if kept < least:
+                raise UserError(
+                    f"config: grid: {method}: a sparsity of {sparsity} leaves {kept} of {total} "
+                    f"units ({structure}) of {net}, less than {why}"
+                )
 
 
-def _check_rows(found: list[Layer], sparsity: float, kept: int, net: str) -> None:
-    """MAD keeps the same count in every row of the classifier, and one weight in other layers."""
-    head = found[-1]
-    rows = head.outputs * _kept(head.inputs, sparsity)
-    if kept - rows < len(found) - 1:
-        raise UserError(
-            f"config: grid: mad: a sparsity of {sparsity:g} leaves {kept} weights of {net}: "
-            f"{rows} for the rows of its classifier, {max(0, kept - rows)} for the "
-            f"{len(found) - 1} layers before"
-        )
+def _floors(
+    method: str, found: list[Layer], structure: str, sparsity: float
+) -> Iterator[tuple[int, str]]:
+    """Units that a method keeps at least, and which: one in each layer, two methods more."""
+    counts = units(found, structure)
+    yield len(counts), f"one for each of {len(counts)} layers"
+    if method == "mad":
+        head, before = found[-1], len(found) - 1
+        rows = head.outputs * _kept(head.inputs, sparsity)
+        yield rows + before, f"{rows} in the classifier's rows and one for each of {before} layers"
+    if method == "srgkp":
+        filters = [x.outputs for x in found[1:] if x.kernel > 1]
+        # the narrowest layer takes what rounding has left
+        yield sum(filters) - min(filters) // 2, f"one for each of {sum(filters)} filters"
 
 
 def _kept(count: int, sparsity: float) -> int:

@@ -7,6 +7,7 @@ import torch
 
 from advprune.base.errors import UserError
 from advprune.methods.mad import shares
+from advprune.methods.srgkp import kept_channels
 from advprune.models.registry import NetSpec, build
 from advprune.plan.feasible import rates
 from advprune.pruning import masks as mk
@@ -51,6 +52,19 @@ def test_mads_rows_are_counted_as_mad_counts_them(arch):
         job = refuses(lambda n=net, p=sparsity: mk.check_sparsity(n, "unstructured", float(p)))
         job = job or refuses(lambda s=sizes, h=head, p=sparsity: shares(s, h, float(p)))
         assert plan == job, (width, sparsity)
+        found.add(plan)
+    assert found == {True, False}
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_srgkps_filters_are_counted_as_it_counts_them(arch):
+    found = set()
+    for width, sparsity in itertools.product((2, 4, 16), SPARSITIES):
+        net = build(NetSpec(arch, width, 10, 1, 8, (0.5,), (0.25,)))
+        shapes = {n: (w.shape[0], w.shape[1]) for n, w in mk.weights(net, "kernels").items()}
+        setting = [("srgkp", "kernels", sparsity)]
+        plan = refuses(lambda s=setting, w=width: rates.check("net", (arch, w, 10, 1), s))
+        assert plan == refuses(lambda s=shapes, p=sparsity: kept_channels(s, float(p)))
         found.add(plan)
     assert found == {True, False}
 
