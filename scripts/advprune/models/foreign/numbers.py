@@ -15,6 +15,8 @@ from advprune.models.checkpoint import load_checkpoint
 from advprune.models.foreign.outline import Outline, Way
 from advprune.models.foreign.pickles import VALUES, Value
 
+INSIDE = "WeightsUnpickler error: "  # after much about how else torch could read a file
+
 
 class Numbers:
     """The content of a file, read whole onto the CPU; a damaged one is a `UserError`."""
@@ -26,7 +28,8 @@ class Numbers:
         except UserError:
             raise
         except Exception as error:  # on damaged files torch's reader fails in every way there is
-            reason = line(str(error))[:200] or type(error).__name__
+            told = str(error).partition(INSIDE)[2].partition("\n")[0] or str(error)
+            reason = line(told)[:200] or type(error).__name__
             raise UserError(f"{self.path}: damaged or no checkpoint ({reason})") from None
 
     def value(self, way: Way) -> Any:

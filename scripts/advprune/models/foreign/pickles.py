@@ -216,7 +216,7 @@ class _Reader(pickle.Unpickler):
         """Stand-in for a class or function; whatever has none is code."""
         if module in ("torch", "torch.storage", "torch.cuda") and name in STORAGES:
             return STORAGES[name]
-        full = f"{module}.{name}"
+        full = f"{module}.{name}".replace("__builtin__.", "builtins.")  # of Python 2's pickles
         if full in STAND_INS:
             return STAND_INS[full]
         if module == "torch" and _DTYPE.fullmatch(name):

@@ -49,6 +49,7 @@ def sparse(state):
         lambda s: {"state_dict": prefixed("_orig_mod.module.model.", s)},
         lambda s: {key: t.double() if t.is_floating_point() else t for key, t in s.items()},
         lambda s: s | {"epoch": 3},
+        lambda s: {"net": s, "seen": {1, 2}, "about": {"by": (b"me", 1j)}},
         lambda s: {"weights": [s], "best": np.float32(0.5), "seen": np.int64(7)},
         lambda s: {"ckpt": s, "args": argparse.Namespace(lr=0.1, out=pathlib.Path("x"))},
         lambda s: {key: t.numpy() for key, t in s.items()},
@@ -274,6 +275,12 @@ def test_what_does_not_fit_is_one_line(net, read, content, message, capsys):
     with pytest.raises(UserError, match=rf"net\.pt: .*{message}") as error:
         read(content(state_of(net)))
     assert "\n" not in str(error.value) and "never" not in capsys.readouterr().out
+
+
+def test_a_pickle_that_torch_does_not_read_safely_is_told_from_a_damaged_one(net, tmp_path):
+    torch.save(state_of(net), tmp_path / "net.pt", pickle_protocol=4)
+    with pytest.raises(UserError, match=r"net\.pt: .*\(Unsupported operand \d+\)"):
+        convert(tmp_path / "net.pt", SPEC)
 
 
 @pytest.mark.parametrize(
