@@ -1,5 +1,6 @@
 """The numbers of a file whose outline was read: its tensors by their ways."""
 
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +16,6 @@ from advprune.models.checkpoint import load_checkpoint
 from advprune.models.foreign.outline import Outline, Way
 from advprune.models.foreign.pickles import VALUES, Value
 
-INSIDE = "WeightsUnpickler error: "  # after much about how else torch could read a file
-
 
 class Numbers:
     """The content of a file, read whole onto the CPU; a damaged one is a `UserError`."""
@@ -27,9 +26,13 @@ class Numbers:
             self.content = _content(outline)
         except UserError:
             raise
+        except pickle.UnpicklingError:
+            raise UserError(
+                f"{self.path}: torch does not read its pickle safely; save the net's state_dict() "
+                "again, without another pickle_protocol"
+            ) from None
         except Exception as error:  # on damaged files torch's reader fails in every way there is
-            told = str(error).partition(INSIDE)[2].partition("\n")[0] or str(error)
-            reason = line(told)[:200] or type(error).__name__
+            reason = line(str(error))[:200] or type(error).__name__
             raise UserError(f"{self.path}: damaged or no checkpoint ({reason})") from None
 
     def value(self, way: Way) -> Any:

@@ -279,7 +279,7 @@ def test_what_does_not_fit_is_one_line(net, read, content, message, capsys):
 
 def test_a_pickle_that_torch_does_not_read_safely_is_told_from_a_damaged_one(net, tmp_path):
     torch.save(state_of(net), tmp_path / "net.pt", pickle_protocol=4)
-    with pytest.raises(UserError, match=r"net\.pt: .*\(Unsupported operand \d+\)"):
+    with pytest.raises(UserError, match=r"net\.pt: .*without another pickle_protocol"):
         convert(tmp_path / "net.pt", SPEC)
 
 
