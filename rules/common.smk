@@ -36,7 +36,9 @@ try:
     PATHS = Layout(CONFIG["preset"])
     for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
-    if workflow.is_main_process:  # jobs that read the rules again need not look at files again
+    if (
+        workflow.is_main_process
+    ):  # jobs that read the rules again need not look at files again
         feasible.check(PROTOCOL, PATHS)
 except UserError as error:
     raise WorkflowError(str(error)) from None
