@@ -21,8 +21,9 @@ from advprune.base.provenance import sha256
 from advprune.base.record import to_json
 from advprune.identity import judge
 from advprune.identity.results import Results
-from advprune.plan import code, external, extra, machine
+from advprune.plan import code, extra, machine
 from advprune.plan.config import load_config
+from advprune.plan.feasible import check as feasible
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
@@ -46,8 +47,8 @@ try:
     machine.check_place(os.getcwd())
     for folder in (PATHS.root, PATHS.logs):
         machine.check_folder(folder)
-    external.check_files(PROTOCOL.external)
-    extra.check_files(CONFIG)
+    if workflow.is_main_process:  # jobs that read the rules again need not look again
+        feasible.check(PROTOCOL, PATHS)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -82,9 +83,8 @@ wildcard_constraints:
 
 def environment(name):
     path = os.path.join(ROOT, "envs", f"{name}.yaml")
-    return path.replace("{", "{{").replace(
-        "}", "}}"
-    )  # a folder's own braces are no wildcards
+    # a folder's own braces are no wildcards
+    return path.replace("{", "{{").replace("}", "}}")
 
 
 def options(wildcards, input, output):

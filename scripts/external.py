@@ -3,7 +3,8 @@
 from advprune.jobs import cli
 from advprune.jobs import job as jobs
 from advprune.models.checkpoint import save_checkpoint
-from advprune.models.convert import convert
+from advprune.models.foreign.convert import convert
+from advprune.models.foreign.reading import Asked
 from advprune.models.registry import NetSpec
 from advprune.plan.specs import ExternalSpec
 
@@ -15,8 +16,10 @@ def main() -> None:
     spec = job.spec
     sizes = (spec.width, spec.classes, spec.channels, spec.size)
     net_spec = NetSpec(spec.arch, *sizes, spec.mean, spec.std)
-    net = convert(job.args.source, net_spec, spec.rename)
-    save_checkpoint(job.args.out, net, net_spec, card=job.card())
+    asked = Asked(spec.rename, spec.key, spec.masks, spec.scores, spec.moments)
+    found = convert(job.args.source, net_spec, asked, spec.sparsity)
+    card = job.card(source=found.about, marks=found.marks)
+    save_checkpoint(job.args.out, found.net, net_spec, card=card)
 
 
 if __name__ == "__main__":

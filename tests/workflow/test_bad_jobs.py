@@ -175,9 +175,9 @@ CASES = [
     ("hofmn", "tuned", content([1]), "not the result of a tuning"),
     # nets that were trained elsewhere
     ("external", "source", truncated, "damaged"),
-    ("external", "source", empty, "damaged"),
-    ("external", "source", text, "damaged"),
-    ("external", "source", folder, "damaged"),
+    ("external", "source", empty, "no checkpoint: empty"),
+    ("external", "source", text, "it begins with 'these are not the bytes'"),
+    ("external", "source", folder, "a folder, not a file"),
     ("external", "source", runs_code, "more than tensors"),
     ("external", "source", state({"epoch": 3}), "holds no state_dict"),
     ("external", "source", state(build(NetSpec("vgg16", 4, 10, 1, 8, (0.3,), (0.4,)))), "tensors"),

@@ -9,6 +9,9 @@ import pytest
 import torch
 
 from advprune.models.checkpoint import load_checkpoint
+from advprune.plan.config import load_config
+from advprune.plan.feasible import disk
+from advprune.plan.protocol import Protocol
 from advprune.pruning import masks as mk
 from helpers.checkout import ROOT, Checkout, tiny_config
 
@@ -34,6 +37,12 @@ def test_every_model_has_a_row_on_target(finished):
     flagged = table[table["status"] == "flagged"]
     allowed = r"(clean accuracy is at chance|one answer to [\d.]+ % of the images)"
     assert flagged["reason"].str.fullmatch(rf"{allowed}(; {allowed})?").all()
+
+
+def test_the_plan_has_estimated_what_the_run_wrote(finished):
+    needed = disk.estimate(Protocol(load_config(tiny_config())))
+    wrote = disk.present(finished.folder / "results/tiny")
+    assert 0.7 < needed.whole / wrote < 1.3
 
 
 def test_every_model_has_its_last_epoch_and_how_it_was_trained(finished):

@@ -1,11 +1,13 @@
 """The command `advprune`: a group whose subcommands are modules of this folder."""
 
 import importlib
+import sys
 from typing import Any
 
 import click
 
 from advprune.base.errors import UserError
+from advprune.base.text import make_printable
 
 # In the order of `--help`. A new one is a name here and a module with a function `command`:
 # `new-method` is new_method.py.
@@ -35,6 +37,11 @@ class Subcommands(click.Group):
         module = importlib.import_module(f"advprune.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         return command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Print what a terminal's encoding lacks in letters that it has."""
+        make_printable(sys.stdout, sys.stderr)
+        return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the subcommand; a UserError, or a place that cannot be used, becomes one line."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from advprune.base.errors import UserError
+from advprune.base.first_bytes import recognise
 
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 Kind = tuple[tuple[int, ...], np.dtype[Any]]
@@ -57,7 +58,10 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         raise UserError(f"{path}: no such file") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError) as error:
+    except zipfile.BadZipFile:
+        words = recognise(path).words
+        raise UserError(f"{path}: damaged or not an .npz file: {words}") from None
+    except (zlib.error, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: damaged or not an .npz file ({error})") from None
 
 

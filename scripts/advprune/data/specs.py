@@ -30,7 +30,8 @@ class Spec:
 
     `name` is that of its module; `shape` is (channels, height, width); `train`, `val` and `test`
     count images, of which `val` are taken from the official training set; `pad` is the zero
-    padding of the random crop in pixels; `flip` says whether mirroring keeps the label.
+    padding of the random crop in pixels; `flip` says whether mirroring keeps the label. `files` are
+    the official files below `data_root` and their MD5, none of a dataset that needs no folder.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Spec:
     test: int
     pad: int
     flip: bool
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def known() -> list[str]:

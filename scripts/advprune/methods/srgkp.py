@@ -17,6 +17,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from advprune.base.errors import UserError
 from advprune.methods.base import Method, Task
 from advprune.pruning import masks as mk
 from advprune.pruning.masks import Masks, Units
@@ -50,8 +51,16 @@ def kept_channels(shapes: dict[str, tuple[int, int]], sparsity: float) -> dict[s
     """Input channels that every group of a layer keeps, from its [filters, channels].
 
     Rounded layer by layer, the wide ones first, each taking over what is left of the rounding
-    before it: the net's count of kernels is met to half the filters of its narrowest layer.
+    before it: the net's count of kernels is met to half the filters of its narrowest layer. Every
+    filter keeps one kernel, and a sparsity that leaves less is a UserError.
     """
+    widths = [filters for filters, _ in shapes.values()]
+    wanted = mk.kept_count(sum(math.prod(shape) for shape in shapes.values()), sparsity)
+    if wanted < sum(widths) - min(widths) // 2:
+        raise UserError(
+            f"srgkp: a sparsity of {sparsity:g} leaves {wanted} kernels, less than one for each of "
+            f"{sum(widths)} filters"
+        )
     kept, given, units = {}, 0, 0
     for name, (filters, channels) in sorted(shapes.items(), key=lambda item: -item[1][0]):
         units += filters * channels

@@ -5,6 +5,7 @@ Pure Python without torch: this runs while the workflow plans. Every complaint i
 
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -54,6 +55,16 @@ def check_objective(objective: Mapping[str, Any], where: str) -> None:
     unknown = sorted(objective.keys() - {"name"} - takes)
     if declared and unknown:
         raise UserError(f"{where}: {objective['name']} has no {', '.join(unknown)}")
+
+
+def expanded(path: str, where: str) -> str:
+    """The path with `~` and `$NAME` written out; one that cannot be is a UserError."""
+    found = os.path.expanduser(os.path.expandvars(path))
+    if lacking := re.search(r"\$(\w+|\{\w+\})", found):
+        raise UserError(f"{where}: {path}: {lacking[0]} is not set")
+    if found.startswith("~"):
+        raise UserError(f"{where}: {path}: no such user")
+    return found
 
 
 def check_recipe(recipe: Mapping[str, Any], where: str) -> None:

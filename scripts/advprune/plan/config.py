@@ -18,7 +18,7 @@ from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
 from advprune.models.names import known_nets
 from advprune.plan import variants
-from advprune.plan.checks import check_config
+from advprune.plan.checks import check_config, expanded
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS: dict[str, Any] = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
@@ -72,6 +72,8 @@ def load_config(
     _check_renamed(content)
     check(content, "config", "config")
     config = DEFAULTS | content
+    if config["data_root"] is not None:
+        config["data_root"] = expanded(config["data_root"], "config: data_root")
     _check_names(config, "dataset", "dataset", known_datasets())
     _check_names(config, "arch", "architecture", known_nets())
     for i, block in enumerate(config["grid"]):

@@ -10,7 +10,9 @@ from typing import Any
 
 from advprune.base.errors import UserError
 from advprune.data.specs import spec_of
-from advprune.plan.checks import sparsity_text
+from advprune.models.foreign.outline import outline
+from advprune.models.foreign.reading import Asked, read
+from advprune.plan.checks import expanded, sparsity_text
 from advprune.plan.grid import Model
 from advprune.plan.variants import PREFIX, base
 
@@ -22,9 +24,16 @@ def entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = {}
     for key, entry in config.get("external", {}).items():
         entry = {"name": key} | DEFAULTS | entry
-        _check(entry, config, f"config: external.{key}")
-        found[PREFIX + key] = entry
+        where = f"config: external.{key}"
+        _check(entry, config, where)
+        found[PREFIX + key] = entry | {"path": expanded(entry["path"], f"{where}.path")}
     return found
+
+
+def asked(entry: Mapping[str, Any]) -> Asked:
+    """What an entry says of the choices that its file may leave."""
+    words = {key: entry.get(key) for key in ("key", "masks", "scores", "moments")}
+    return Asked(rename=entry["rename"], **words)
 
 
 def _check(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> None:
@@ -38,6 +47,8 @@ def _check(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> N
             raise UserError(f"{where}.{kind}: {entry['dataset']} has {channels} channel(s)")
     if (entry["structure"] == "none") != (entry["sparsity"] == 0):
         raise UserError(f"{where}: structure {entry['structure']}, sparsity {entry['sparsity']}")
+    if entry.get("scores") == "apply" and entry["structure"] != "unstructured":
+        raise UserError(f"{where}.scores: applied to single weights: structure: unstructured")
     for pattern, replacement in entry["rename"].items():
         try:
             re.sub(pattern, replacement or "", "layer1.0.conv1.weight")
@@ -46,11 +57,20 @@ def _check(entry: Mapping[str, Any], config: Mapping[str, Any], where: str) -> N
 
 
 def check_files(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse entries whose file is not there; paths are relative to where the run happens."""
+    """Refuse entries whose file cannot be read, or leaves a choice that they do not make.
+
+    Paths are relative to where the run happens. Names, types and shapes are read, no weights.
+    """
     for method, entry in found.items():
-        if not Path(entry["path"]).is_file():
-            key = method.removeprefix(PREFIX)
-            raise UserError(f"config: external.{key}.path: {entry['path']}: no such file")
+        where = f"config: external.{method.removeprefix(PREFIX)}"
+        if re.search("[{}]", entry["path"]):
+            raise UserError(
+                f"{where}.path: {entry['path']}: braces are Snakemake's wildcards: rename the file"
+            )
+        try:
+            read(outline(Path(entry["path"])), asked(entry))
+        except UserError as error:
+            raise UserError(f"{where}.path: {error}") from None
 
 
 def models(found: Mapping[str, Mapping[str, Any]]) -> list[Model]:

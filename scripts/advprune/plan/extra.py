@@ -11,6 +11,7 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.data import npz
 from advprune.data.specs import spec_of
+from advprune.plan.checks import expanded
 
 HALF = 0.5  # as in Carmon et al. 2019
 
@@ -18,7 +19,8 @@ HALF = 0.5  # as in Carmon et al. 2019
 def path(config: Mapping[str, Any], dataset: str) -> str | None:
     """File of a dataset's extra images, relative to where the run happens; None without any."""
     entry = config["datasets"][dataset].get("extra")
-    return os.path.normpath(entry["path"]) if entry else None
+    where = f"config: datasets.{dataset}.extra.path"
+    return os.path.normpath(expanded(entry["path"], where)) if entry else None
 
 
 def ratio(config: Mapping[str, Any], dataset: str) -> float:

@@ -15,6 +15,7 @@ from advprune.base.record import to_dict
 from advprune.data.specs import spec_of
 from advprune.plan import external, extra, specs, variants
 from advprune.plan.config import fraction
+from advprune.plan.feasible import rates
 from advprune.plan.grid import Grid, Model, expand
 from advprune.plan.methods import MethodPlan, Methods
 
@@ -35,6 +36,7 @@ class Protocol:
         self._pretrainings: dict[tuple[str, str, str], str | None] = {}
         for model in trained:  # whatever is wrong with a plan is said before any job
             self.plan(model)
+        self._check_rates(trained)
 
     @property
     def full_size(self) -> bool:
@@ -117,7 +119,9 @@ class Protocol:
         entry = self.external[method]
         net = self._net(entry["arch"]) | self._images(entry["dataset"])
         mean, std = (tuple(map(float, entry[key])) for key in ("mean", "std"))
-        return specs.ExternalSpec(**net, mean=mean, std=std, rename=entry["rename"])
+        asked = vars(external.asked(entry))
+        cut = float(entry["sparsity"]) if asked["scores"] == "apply" else 0.0
+        return specs.ExternalSpec(**net, mean=mean, std=std, sparsity=cut, **asked)
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""
@@ -134,6 +138,15 @@ class Protocol:
     def classes(self, dataset: str) -> int:
         """Number of classes of a dataset."""
         return spec_of(self.dataset(dataset)).classes
+
+    def _check_rates(self, trained: list[Model]) -> None:
+        """Refuse sparsities that a net is too small for."""
+        for place in dict.fromkeys((m.dataset, m.arch) for m in trained):
+            net, images = self._net(place[1]), self._images(place[0])
+            sizes = (net["arch"], net["width"], images["classes"], images["channels"])
+            asked = [m for m in trained if (m.dataset, m.arch) == place]
+            keys = [(self.methods[m.method].key, m.structure, m.sparsity) for m in asked]
+            rates.check("/".join(place), sizes, dict.fromkeys(keys))
 
     def _plan(self, dataset: str, arch: str, method: str) -> MethodPlan:
         return self._methods.plan(method, self.dataset(dataset), self.arch(arch))

@@ -144,7 +144,11 @@ class FinetuneSpec(PruneSpec):
 
 @dataclass(frozen=True)
 class ExternalSpec:
-    """A net that was trained elsewhere: moments of its images, patterns to rename tensors by."""
+    """A net that was trained elsewhere: moments of its images, patterns to rename tensors by.
+
+    Where its file leaves a choice: the place of its state dict, and "apply" or "leave" for masks
+    and scores, "leave" for moments of its own. `sparsity` is what scores are cut at.
+    """
 
     arch: str
     width: int
@@ -154,6 +158,11 @@ class ExternalSpec:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     rename: dict[str, str | None] = field(default_factory=dict)
+    key: str | None = None
+    masks: str | None = None
+    scores: str | None = None
+    moments: str | None = None
+    sparsity: float = 0.0
 
 
 @dataclass(frozen=True)

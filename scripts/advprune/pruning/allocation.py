@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import nn
 
+from advprune.base.errors import UserError
 from advprune.pruning import masks as mk
 from advprune.pruning import structures
 
@@ -57,10 +58,10 @@ def allocate(rates: Mapping[str, float], sizes: Mapping[str, int], total: int) -
     """Units to keep per layer: in proportion to rate · size, `total` of them exactly.
 
     All rates are multiplied by one factor; a layer keeps at least one unit and at most all. `total`
-    below the number of layers is a ValueError.
+    below the number of layers is a UserError.
     """
     if not len(sizes) <= total <= sum(sizes.values()):
-        raise ValueError(f"cannot keep {total} of {sum(sizes.values())} in {len(sizes)} layers")
+        raise UserError(f"cannot keep {total} of {sum(sizes.values())} in {len(sizes)} layers")
 
     def wanted(factor: float) -> dict[str, float]:
         return {n: min(size, max(1.0, factor * rates[n] * size)) for n, size in sizes.items()}

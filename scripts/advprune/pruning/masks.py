@@ -97,7 +97,7 @@ def rank(
 
     `scope` "layer" ranks within each layer (`sparsity` may then differ by layer name), "global"
     ranks all layers together. At least `floor` units stay in every layer; with the global scope
-    the total stays exact all the same, and a sparsity that leaves less is a ValueError.
+    the total stays exact all the same, and a sparsity that leaves less is a UserError.
     """
     if scope == "layer":
         rates = sparsity if isinstance(sparsity, Mapping) else dict.fromkeys(scores, sparsity)
@@ -116,7 +116,7 @@ def rank(
     total = sum(f.numel() for f in pooled)
     kept = kept_count(total, sparsity)
     if kept < floor * len(pooled):
-        raise ValueError(f"cannot keep {kept} of {total} with {floor} in each of {len(pooled)}")
+        raise UserError(f"cannot keep {kept} of {total} with {floor} in each of {len(pooled)}")
     joined = top_k(torch.cat(pooled), kept)
     parts = joined.split([f.numel() for f in pooled])
     return Units({n: part.view(scores[n].shape) for n, part in zip(scores, parts, strict=True)})

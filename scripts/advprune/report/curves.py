@@ -31,7 +31,7 @@ from advprune.report.records import (
     seed_spread,
     spread_mark,
 )
-from advprune.report.style import SETTINGS, Style, styles
+from advprune.report.style import SETTINGS, Style, labels, styles
 
 MOST_BANDS = 8
 CAPTION = (
@@ -156,10 +156,15 @@ def overview(evaluations: Sequence[Record], methods: Mapping[str, Record]) -> Fi
     curves = {group: lines(members) for group, members in grouped.items()}
     legend = _ranked(curves.values())
     columns = len(grid[0])
+    width = max(3.5, 2.35 * columns)
+    entries = [(look[line.method], _name(line, methods)) for line in legend]
+    longest = max((len(name) for _, name in entries), default=0)
     across = {1: 2, 2: 4}.get(columns, 5)
+    if longest > 20:  # a letter takes a twentieth of an inch
+        across = min(across, max(1, int(width / (0.4 + longest / 20))))
     with matplotlib.rc_context(SETTINGS):
         height = 1.85 * len(grid) + 0.3 + 0.15 * -(-len(legend) // across)
-        figure = Figure(figsize=(max(3.5, 2.35 * columns), height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         panels = figure.subplots(len(grid), columns, sharey=True, squeeze=False)
         for axes, group in zip(panels.flat, (g for row in grid for g in row), strict=True):
             if group is None:
@@ -169,7 +174,7 @@ def overview(evaluations: Sequence[Record], methods: Mapping[str, Record]) -> Fi
             axes.set_title(f"{group[0]}, {group[1]}\n{group_title(group)}")
             axes.set_xlabel(_eps_label(grouped[group][0]))
         figure.supylabel("Accuracy under attack (%)", fontsize=7.5)
-        _legend(figure, [(look[line.method], _name(line, methods)) for line in legend], across)
+        _legend(figure, entries, across)
     return figure
 
 
@@ -202,7 +207,7 @@ def _look(members: Sequence[Record], methods: Mapping[str, Record]) -> dict[str,
 
 def _name(line: Line, methods: Mapping[str, Record]) -> str:
     marks = f" {line.spread}" * bool(line.spread) + "†" * line.flagged
-    return names(methods).get(line.method, line.method) + marks
+    return labels(names(methods)).get(line.method, line.method) + marks
 
 
 def _scale(record: Record) -> int:
@@ -211,7 +216,7 @@ def _scale(record: Record) -> int:
 
 
 def _eps_label(record: Record) -> str:
-    norm = record["norm"].replace("Linf", r"$\ell_\infty$")
+    norm = record["norm"].replace("Linf", "ℓ∞")
     return f"Perturbation size ε{' · 255' if _scale(record) > 1 else ''} ({norm})"
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from advprune.attacks.verdicts import unpack
+from advprune.base import text
 from advprune.base.errors import UserError
 from advprune.evaluation.significance import (
     FEWEST_SEEDS,
@@ -246,7 +247,7 @@ def _table(rows: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
         set(rows["objective"]) | set(rows["reference_objective"]) != {COMMON}
     )
     head = ["Method", *trained, "Seeds", "Worst case", "Spread"]
-    head += [f"against {names.get(k, k)}" for k in kinds]
+    head += [f"against {text.markdown(names.get(k, k))}" for k in kinds]
     lines = [_line(head), _line(["---"] * len(head))]
     best = rows.groupby("method")["accuracy"].max().sort_values(ascending=False, kind="stable")
     for method in best.index:
@@ -255,10 +256,10 @@ def _table(rows: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
         for objective in sorted(own["reference_objective"].unique(), key=lambda o: o == COMMON):
             line = own[own["reference_objective"] == objective].set_index("reference_kind")
             row = line.iloc[0]
-            name = names.get(method, method) + " †" * bool(own["flagged"].max())
-            text = _objective_name(row["objective"])
-            text += f", against {_objective_name(objective)}" * (objective != row["objective"])
-            cells = [name, *[text] * len(trained), line["seeds"].max(), percent(row["accuracy"])]
+            name = text.markdown(names.get(method, method)) + " †" * bool(own["flagged"].max())
+            told = _objective_name(row["objective"])
+            told += f", against {_objective_name(objective)}" * (objective != row["objective"])
+            cells = [name, *[told] * len(trained), line["seeds"].max(), percent(row["accuracy"])]
             cells.append(f"{percent(row['seed_spread'])} {spread_mark(row['seed_spread'])}".strip())
             cells += [_cell(line.loc[k]) if k in line.index else "–" for k in kinds]
             lines.append(_line(cells))
@@ -278,9 +279,9 @@ def _cell(row: pd.Series) -> str:
         parts.append(f"{row['only_method']} : {row['only_reference']}")
     else:
         p = max(p, row["p_trainings_adjusted"])
-    text = ", ".join([*parts, f"p {_p(p)}"])
+    told = ", ".join([*parts, f"p {_p(p)}"])
     mark = {"above": "**", "below": "**", "not told apart": ""}.get(row["verdict"], "*")
-    return f"{mark}{text}{mark}"
+    return f"{mark}{told}{mark}"
 
 
 def _p(value: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from advprune.base import structures
+from advprune.base import structures, text
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
 from advprune.evaluation.comparable import described, differing
@@ -122,10 +122,10 @@ def external(evaluations: Iterable[Record]) -> dict[str, Record]:
 def known(methods: Mapping[str, Record], evaluations: Iterable[Record]) -> dict[str, Record]:
     """Complete the methods' YAMLs by what only evaluations tell: nets from elsewhere, and variants.
 
-    A variant is its method under another key and name.
+    A variant is its method under another key and name. Names that are equal are told apart.
     """
     variants = {m["method"]: m for m in (e["model"] for e in evaluations) if m.get("variant_of")}
-    return (
+    found = (
         dict(methods)
         | {
             key: methods.get(model["variant_of"], {})
@@ -134,11 +134,12 @@ def known(methods: Mapping[str, Record], evaluations: Iterable[Record]) -> dict[
         }
         | external(evaluations)
     )
+    return {key: found[key] | {"name": name} for key, name in names(found).items()}
 
 
 def names(methods: Mapping[str, Record]) -> dict[str, str]:
-    """Display name of every method by key."""
-    return {key: method.get("name", key) for key, method in methods.items()}
+    """Display name of every method by key, in one line, and no two the same."""
+    return text.distinct({key: str(method.get("name", key)) for key, method in methods.items()})
 
 
 def records(evaluations: Sequence[Record]) -> list[Record]:

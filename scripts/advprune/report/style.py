@@ -4,12 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.font_manager import findfont, get_font
+
+from advprune.base import text
+
+FONT = "DejaVu Sans"  # comes with matplotlib, so figures look the same everywhere
+LONGEST = 28  # letters of a name; with more, curves would have no room beside it
 # Wong 2011 (Okabe-Ito) without black and yellow, plus indigo and wine of Tol's muted scheme
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255")
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1.0)), (0, (5, 1.2, 1.2, 1.2)))
 MARKERS = ("o", "s", "^", "D")
 SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so figures look the same everywhere
+    "font.family": FONT,
     "font.size": 7,
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.5,
@@ -23,6 +29,7 @@ SETTINGS: dict[Any, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "legend.frameon": False,
+    "text.parse_math": False,  # dollars in a name are dollars
     "pdf.fonttype": 42,  # embedded TrueType: Type 3 fonts are refused by many proceedings
 }
 
@@ -61,3 +68,16 @@ def styles(
         lap = rank // len(COLOURS) % len(DASHES)
         found[key] = Style(COLOURS[rank % len(COLOURS)], DASHES[lap], MARKERS[lap])
     return found
+
+
+def labels(names: Mapping[str, str], most: int = LONGEST) -> dict[str, str]:
+    """Names by key as figures show them: of at most `most` letters, all of which the font has.
+
+    The key stands for a name with other letters, and for those that would look the same.
+    """
+    known = get_font(findfont(FONT)).get_charmap()
+    lines = {key: text.line(name) for key, name in names.items()}
+    fits = {key: all(ord(c) in known for c in name) for key, name in lines.items()}
+    found = {key: text.short(name, most) if fits[key] else key for key, name in lines.items()}
+    told = list(found.values())
+    return {key: name if told.count(name) == 1 else key for key, name in found.items()}

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from advprune.base import text
 from advprune.base.files import atomic, write_text
 from advprune.evaluation.reliability import SHARES
 from advprune.report.marks import marked
@@ -74,7 +75,7 @@ def leaderboard(evaluations: Sequence[Record]) -> pd.DataFrame:
     frame = pd.DataFrame(rows).reindex(columns=COLUMNS)
     for column in COLUMNS:
         if column in TEXTS:
-            frame[column] = frame[column].fillna("").astype(str)
+            frame[column] = frame[column].fillna("").astype(str).map(text.line)
         else:
             numbers = pd.to_numeric(frame[column])
             frame[column] = (
@@ -94,9 +95,17 @@ def _training(row: Record) -> Record:
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write the leaderboard; floats in shortest exact form, so equal rows give equal bytes."""
+    """Write a table; floats in shortest exact form, so equal rows give equal bytes.
+
+    A text that a spreadsheet would take for a formula has a quote before it (`text.cell`).
+    """
+    told = {c: frame[c].map(_cell) for c in frame if not pd.api.types.is_numeric_dtype(frame[c])}
     with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+        frame.assign(**told).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _cell(value: object) -> object:
+    return text.cell(value) if isinstance(value, str) else value
 
 
 def write_latex(
@@ -115,14 +124,14 @@ def _latex(group: Group, rows: Sequence[Record], names: Mapping[str, str]) -> st
     pruned = sorted((m for m in methods if m not in dense), key=lambda m: -_mean(methods[m]))
     flagged = [r for r in rows if r["status"] != "ok"]
     spread = {m: spread_mark(seed_spread(own)) for m, own in methods.items()}
-    labels = {m: _tex(f"{names.get(m, m)} {spread[m]}".strip()) for m in methods}
+    labels = {m: text.latex(f"{names.get(m, m)} {spread[m]}", f"{m} {spread[m]}") for m in methods}
     marked = labels | {r["method"]: labels[r["method"]] + r"$^\dagger$" for r in flagged}
     lines = [_latex_row(marked[m], methods[m]) for m in dense]
     lines += [r"\midrule"] * bool(dense and pruned)
     lines += [_latex_row(marked[m], methods[m]) for m in pruned]
     notes = [
         rf"$\dagger$ {labels[r['method']]}, seed {r['seed']}, "
-        rf"{_tex(r['status'])}: {_tex(r['reason'])}.\par"
+        rf"{text.latex(r['status'])}: {text.latex(r['reason'])}.\par"
         for r in flagged
     ]
     caption = (
@@ -136,7 +145,7 @@ def _latex(group: Group, rows: Sequence[Record], names: Mapping[str, str]) -> st
     return "\n".join(
         [
             r"\begin{table}[t]",
-            rf"\centering\small\caption{{{_tex(caption)}}}",
+            rf"\centering\small\caption{{{text.latex(caption)}}}",
             rf"\label{{tab:{dataset}-{arch}-{structure}-{sparsity:g}}}",
             r"\begin{tabular}{lrrrrrrr}",
             r"\toprule",
@@ -178,20 +187,6 @@ def _latex_cell(rows: Sequence[Record], key: str) -> str:
         return rf"{percent(fmean(values))} {{\scriptsize $\pm$ {percent(stdev(values))}}}"
     low, high = (percent(rows[0][f"{key}_{side}"]) for side in ("low", "high"))
     return rf"{percent(values[0])} {{\scriptsize [{low}, {high}]}}"
-
-
-def _tex(text: str) -> str:
-    special = {c: rf"\{c}" for c in "&%$#_{}"}
-    special |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {
-        "±": r"$\pm$",
-        "<": r"$<$",
-        ">": r"$>$",
-        "↕": r"$\updownarrow$",
-        "≤": r"$\leq$",
-        "≥": r"$\geq$",
-    }
-    return "".join(special.get(character, character) for character in text)
 
 
 def console(frame: pd.DataFrame) -> Table:

@@ -23,10 +23,11 @@ from advprune.base.errors import UserError
 from advprune.base.files import read_json
 from advprune.evaluation.comparable import described, differing
 from advprune.evaluation.intervals import wilson
-from advprune.report.style import COLOURS, SETTINGS
+from advprune.report.style import COLOURS, SETTINGS, labels
 
 LOST, GAINED, SAME = COLOURS[1], COLOURS[0], "#a8a8a8"
 COLUMNS = 5
+LONGEST = 20  # letters of a panel's title
 BINS = 8
 TOLD_ELSEWHERE = ("name", "variant_of", "objective")  # of a model, in other tables
 EPSILONS = ("0", "ε", "2ε")
@@ -121,7 +122,7 @@ def figure(pairs: Sequence[Pair], names: Mapping[str, str], title: str) -> Figur
     for pair in pairs:
         methods.setdefault(pair.model["method"], []).append(pair)
     order = sorted(methods, key=lambda m: (np.mean([p.lost.mean() for p in methods[m]]), m))
-    columns = min(COLUMNS, len(order) + 1)
+    columns, shown = min(COLUMNS, len(order) + 1), labels(names, LONGEST)
     rows = -(-(len(order) + 1) // columns)
     with matplotlib.rc_context(SETTINGS):
         size = (max(3.5, 1.45 * columns), 1.45 * rows + 0.6)
@@ -129,7 +130,7 @@ def figure(pairs: Sequence[Pair], names: Mapping[str, str], title: str) -> Figur
         panels = drawn.subplots(rows, columns, squeeze=False)
         for axes, method in zip(panels.flat, order, strict=False):
             _scatter(axes, methods[method])
-            axes.set_title(names.get(method, method), pad=11)
+            axes.set_title(shown.get(method, method), pad=11)
         _by_distance(panels.flat[len(order)], pairs)
         for axes in panels.flat[len(order) + 1 :]:
             axes.set_axis_off()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from advprune.base.errors import UserError
 from advprune.methods import base, srgkp
 from advprune.pruning import masks as mk
 from helpers.methods import task_for
@@ -58,7 +59,9 @@ def test_kept_channels_meet_the_count_of_the_net():
         given = sum(f * kept[n] for n, (f, _) in widths.items())
         assert abs(given - mk.kept_count(total, sparsity)) <= 32
         assert all(abs(kept[n] - (1 - sparsity) * c) < 2 for n, (_, c) in widths.items())
-    assert srgkp.kept_channels({"a": (8, 3)}, 0.99) == {"a": 1}
+    assert srgkp.kept_channels({"a": (8, 3)}, 0.75) == {"a": 1}
+    with pytest.raises(UserError, match="leaves 3 kernels, less than one for each of 8 filters"):
+        srgkp.kept_channels({"a": (8, 3)}, 0.9)
 
 
 def published_cost(similarity, chosen, balance):

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from advprune.base.errors import UserError
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
 from advprune.pruning.allocation import (
@@ -94,7 +95,7 @@ def test_rounding_goes_to_the_largest_remainder():
 
 
 def test_a_budget_below_one_unit_per_layer_is_refused():
-    with pytest.raises(ValueError, match="cannot keep 1 of 20 in 2 layers"):
+    with pytest.raises(UserError, match="cannot keep 1 of 20 in 2 layers"):
         allocate({"a": 0.5, "b": 0.5}, {"a": 10, "b": 10}, 1)
 
 

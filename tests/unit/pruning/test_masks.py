@@ -93,7 +93,7 @@ def test_a_count_that_cannot_be_is_refused(keep):
 def test_a_floor_that_does_not_fit_is_refused():
     scores = {name: torch.rand(10) for name in "abc"}
     assert mk.count(mk.rank(scores, 0.9, scope="global", floor=1).values())[0] == 3
-    with pytest.raises(ValueError, match="cannot keep 2 of 30 with 1 in each of 3"):
+    with pytest.raises(UserError, match="cannot keep 2 of 30 with 1 in each of 3"):
         mk.rank(scores, 28 / 30, scope="global", floor=1)
 
 

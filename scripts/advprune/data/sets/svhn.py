@@ -4,7 +4,12 @@ from pathlib import Path
 
 from advprune.data.specs import Arrays, Spec
 
-SPEC = Spec("svhn", (3, 32, 32), 10, train=72_257, val=1_000, test=26_032, pad=4, flip=False)
+FILES = (
+    ("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"),
+    ("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"),
+)
+SIZES = {"train": 72_257, "val": 1_000, "test": 26_032}
+SPEC = Spec("svhn", (3, 32, 32), 10, **SIZES, pad=4, flip=False, files=FILES)
 
 
 def read(root: Path | None, cache: Path) -> Arrays:

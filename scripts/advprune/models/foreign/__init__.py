@@ -1,0 +1,1 @@
+"""Checkpoints of other programs: container → outline → reading → tensors → a net of ours."""

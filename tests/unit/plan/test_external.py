@@ -1,0 +1,93 @@
+"""What stands in an external file is found out while the workflow plans, without torch."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from advprune.base import imports
+from advprune.base.errors import UserError
+from advprune.plan import external
+from advprune.plan.config import load_config
+from advprune.plan.protocol import Protocol
+from helpers.configs import changed
+from helpers.foreign import Code, masks_of, net_of, prefixed, state_of
+
+MOMENTS = {"mean": [0.3], "std": [0.4]}
+
+
+def protocol(path, **more):
+    entry = {"path": str(path), "dataset": "digits", "arch": "resnet18"} | MOMENTS | more
+    return Protocol(load_config(changed("external", {"mine": entry})))
+
+
+def check(path, **more):
+    external.check_files(protocol(path, **more).external)
+
+
+@pytest.fixture
+def state():
+    return state_of(net_of())
+
+
+def test_a_good_file_is_taken(tmp_path, state):
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "net.pt")
+    check(tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "message"),
+    [
+        (lambda s: {"net": s, "ema": s | {"fc.bias": torch.ones(10)}}, {}, "say which one by key"),
+        (lambda s: {"net": s, "masks": masks_of(s)}, {}, "masks: apply, or masks: leave"),
+        (lambda s: prefixed("a.", s) | prefixed("b.", s), {"rename": {"^[ab].": ""}}, "one name"),
+        (lambda s: {"net": s, "model": Code()}, {}, "run code of"),
+        (lambda s: s | {"fc.weight": s["fc.weight"].char()}, {}, r"fc.weight .*\(int8\)"),
+        (lambda s: {"net": s}, {"key": "ema"}, "no state dict at key 'ema'"),
+    ],
+)
+def test_a_choice_is_asked_for_before_any_job(tmp_path, state, content, more, message):
+    torch.save(content(state), tmp_path / "net.pt")
+    with pytest.raises(UserError, match=rf"config: external\.mine\.path: .*{message}") as error:
+        check(tmp_path / "net.pt", **more)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git-lfs pointer"),
+        (b"<!doctype html><title>Login</title>", "a web page"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named_before_any_job(tmp_path, content, message):
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(UserError, match=rf"external\.mine\.path: .*{message}"):
+        check(tmp_path / "net.pt")
+
+
+def test_a_file_with_braces_in_its_name_is_refused(tmp_path):
+    with pytest.raises(UserError, match="braces are Snakemake's wildcards"):
+        check(tmp_path / "net{best}.pt")
+
+
+def test_the_choices_stand_in_the_jobs_specification_and_only_where_they_are_made(tmp_path):
+    plain = protocol("net.pt").convert("external-mine")
+    assert (plain.key, plain.masks, plain.scores, plain.moments) == (None,) * 4
+    pruned = {"structure": "unstructured", "sparsity": 0.9}
+    found = protocol("net.pt", key="ema", scores="apply", **pruned).convert("external-mine")
+    assert (found.key, found.scores, found.sparsity) == ("ema", "apply", 0.9)
+    left = protocol("net.pt", scores="leave", **pruned).convert("external-mine")
+    assert left.sparsity == 0.0
+    with pytest.raises(UserError, match="structure: unstructured"):
+        protocol("net.pt", scores="apply", structure="filters", sparsity=0.5)
+
+
+def test_planning_reads_files_without_torch():
+    code = (
+        "import sys; from advprune.plan import external;"
+        "assert not {'torch', 'safetensors'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=imports.SCRIPTS, check=True)
