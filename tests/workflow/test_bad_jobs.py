@@ -150,7 +150,7 @@ CASES = [
     ("prune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
     ("finetune", "data", dataset_of("cifar10", 3, 32), "is for other images"),
     ("autoattack", "data", TEST_OF_CIFAR10, "is for other images"),
-    ("autoattack", "data", good_one("train.safetensors"), "not a file of kind 'test-data-1'"),
+    ("autoattack", "data", good_one("train.safetensors"), "not a file of kind 'test-data-2'"),
     ("hofmn_tune", "data", one_bit, "damaged"),
     # checkpoints
     ("prune", "pretrained", truncated, "damaged"),
