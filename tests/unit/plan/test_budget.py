@@ -39,9 +39,9 @@ def test_the_shares_of_the_run_a_method_and_an_override_follow_each_other():
         run = Protocol(load_config(config))
         return {p: r.epochs for p, r in run.plan(run.models[0]).recipes.items()}
 
-    assert epochs(config) == {"prune": 20, "train": 20}
+    assert epochs(config) == {"prune": 16, "train": 16}
     config["overrides"]["lottery"]["shares"] = {"prune": 0.25}
-    assert epochs(config) == {"prune": 10, "train": 30}
+    assert epochs(config) == {"prune": 8, "train": 24}
 
 
 def test_a_changed_share_concerns_those_who_have_the_phase_before_their_last():
@@ -63,7 +63,7 @@ BAD = [
     ("budget.shares", {"pretrain": 0.5, "prune": 0.5}, "shares leave nothing for the last phase"),
     ("budget.shares", {"prune": 0.2}, "no share of the epochs for pretrain"),
     ("budget.shares.train", 0.2, "'train' was unexpected"),
-    ("budget.shares.prune", 0.001, "hydra: prune gets 0 of 40 epochs"),
+    ("budget.shares.prune", 0.001, "hydra: prune gets 0 of 32 epochs"),
     ("budget.epochs", 1, "gets 0 of 1 epochs"),
     ("budget.epochs", 0, "0 is less than the minimum of 1"),
     ("budget.epochs", 2.5, "2.5 is not of type 'integer'"),
@@ -71,7 +71,7 @@ BAD = [
     ("budget.pretrain", {"epochs": 2}, "budget.pretrain is now budget.recipes.pretrain"),
     ("overrides.radmm.shares", {"prun": 0.2}, "overrides.radmm.shares: no phase prun"),
     ("overrides.radmm.shares", {"finetune": 0.2}, "finetune is the last phase and takes what is"),
-    ("overrides.radmm.shares", {"prune": 0.5}, "radmm: finetune gets 0 of 40 epochs"),
+    ("overrides.radmm.shares", {"prune": 0.5}, "radmm: finetune gets 0 of 32 epochs"),
     ("overrides.radmm.shares", {"prune": 1.5}, "1.5 is greater than or equal to the maximum of 1"),
     ("overrides.li20", {}, "li20: train: warmup and onecycle both raise the rate"),
 ]

@@ -105,7 +105,7 @@ def test_everything_of_a_method_can_vary():
     model = only(run, "radmm-long", "filters")
     plan, plain = run.plan(model), run.plan(replace(model, method="radmm"))
     assert plan.params == plain.params | params
-    assert (plan.recipes["prune"].epochs, plan.recipes["finetune"].epochs) == (16, 4)
+    assert (plan.recipes["prune"].epochs, plan.recipes["finetune"].epochs) == (13, 3)
     assert plan.recipes["prune"].cycles == 3 and plain.recipes["prune"].cycles == 5
     assert run.row(model).name == "radmm-long"  # without a name, the key is shown
     assert plan.epochs == plain.epochs == DEMO["budget"]["epochs"]
@@ -236,7 +236,7 @@ def test_budget_overrides_and_variants_are_laid_over_the_settings(settings):
     settings(*SETTINGS, {"arch": "vgg16", "recipes": {"prune": {"epochs": 7, "batch": 7}}})
     _, vgg = li20_on_two_nets()
     assert (vgg.recipes["prune"].lr, vgg.recipes["prune"].batch) == (0.02, 128)
-    assert vgg.recipes["prune"].epochs == 10  # of the budget
+    assert vgg.recipes["prune"].epochs == 8  # of the budget
     overrides = DEMO["overrides"] | {
         "li20": {
             "params": {"floor": 3},
@@ -258,7 +258,7 @@ def test_pretraining_under_a_common_budget_is_the_runs():
     config["overrides"] = {"srgkp": {"recipes": {"pretrain": {"lr": 0.2}}}}
     run = planned(config)
     recipes = {m.method: run.plan(m).recipes["pretrain"] for m in run.models}
-    assert recipes["heracles"] == recipes["lwm"] == Recipe(20, 64, schedule="onecycle")
+    assert recipes["heracles"] == recipes["lwm"] == Recipe(16, 64, schedule="onecycle")
     assert recipes["srgkp"] == replace(recipes["lwm"], lr=0.2)  # unless it is asked for
     del config["budget"]["recipes"]["pretrain"]
     run = planned(config)
