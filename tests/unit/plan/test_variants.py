@@ -263,7 +263,7 @@ def test_pretraining_under_a_common_budget_is_the_runs():
     del config["budget"]["recipes"]["pretrain"]
     run = planned(config)
     assert {run.plan(m).recipes["pretrain"] for m in run.models if m.method != "srgkp"} == {
-        Recipe(20)
+        Recipe(16)
     }
 
 
