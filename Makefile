@@ -52,10 +52,12 @@ docs: .venv/ready
 new-method: .venv/ready
 	$(ADVPRUNE) new-method $(KEY)
 
-# On a SLURM of its own on this machine, started and stopped by the tests; needs root.
+# On a SLURM of its own on this machine, started and stopped by the tests; needs root. SLURM=long adds a
+# grid of twelve models.
+SLURM := short
 test-slurm: .venv/ready
 	.ci/install-slurm
-	ADVPRUNE_SLURM=1 $(BIN)/python -m pytest -rs tests/slurm
+	ADVPRUNE_SLURM=$(SLURM) $(BIN)/python -m pytest -rs tests/slurm
 
 # Every environment of envs/ that a run needs, deployed through a stand-in for conda; takes 18 GB.
 test-conda: .venv/ready

@@ -1,5 +1,6 @@
 """The workflow on a real SLURM: submitted, failing, interrupted, out of time, preempted."""
 
+import os
 import signal
 
 import pandas as pd
@@ -98,6 +99,10 @@ def test_out_of_time_and_preempted_a_training_ends_with_the_same_bytes(
     assert not list(run.checkout.folder.glob("results/**/.*"))
 
 
+@pytest.mark.skipif(
+    os.environ.get("ADVPRUNE_SLURM") != "long",
+    reason="twelve models take many minutes on one machine: make test-slurm SLURM=long",
+)
 def test_one_bad_row_never_costs_the_table(tmp_path, submit, monkeypatch):
     """Twelve models of which three fail in three steps, one of them in a group; then the rest."""
     made = rows.checkout(tmp_path / "repo")
