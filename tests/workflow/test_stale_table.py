@@ -107,7 +107,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/report/records.py", PAGES),
         ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
         ("scripts/advprune/report/costs.py", {"table", "leaderboard"}),
-        ("scripts/advprune/models/precision.py", ATTACKED | COSTS),
+        ("scripts/advprune/models/precision.py", TRAINED),
         ("scripts/advprune/report/style.py", {"curves"} | ICE),
         ("scripts/advprune/report/page.py", {"leaderboard"}),
         ("scripts/advprune/plan/protocol.py", set()),
