@@ -163,6 +163,7 @@ def begin(wildcards):
 @functools.cache
 def _begin():
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
+    feasible.check_disk(PROTOCOL, PATHS, dry=workflow.dryrun)
     _hold_against_cards()
 
 

@@ -117,7 +117,8 @@ def _script(process: psutil.Process) -> str:
         words = process.cmdline()
     except psutil.Error:
         return ""
-    return next((w for w in words[1:3] if w.startswith("scripts/") and w.endswith(".py")), "")
+    paths = [Path(word) for word in words[1:3] if word.endswith(".py")]
+    return next((f"scripts/{path.name}" for path in paths if path.parent.name == "scripts"), "")
 
 
 def _name(process: psutil.Process) -> str:

@@ -27,7 +27,7 @@ def watched(tmp_path_factory):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         run = pool.submit(made.snakemake, *arguments, **options)
         while not concurrent.futures.wait([run], timeout=5).done:
-            if (made.folder / "results/tiny/run.json").exists():
+            if (made.folder / "results/tiny/configuration.yaml").exists():
                 said.append(look(made))
     return made, run.result(), said
 
@@ -111,7 +111,7 @@ def test_after_mending_exactly_the_failed_chains_run(failed, tmp_path):
     pd.testing.assert_frame_equal(kept, fine.reset_index(drop=True), check_dtype=False)
 
 
-REPORT = {"gather", "table", "compare", "curves", "thin_ice", "leaderboard", "all"}
+REPORT = {"gather", "table", "compare", "curves", "thin_ice", "origins", "leaderboard", "all"}
 
 
 def known(made, config):

@@ -53,7 +53,9 @@ def terminated(repo, rule, script, log, words):
         def working():
             begun = any(words in p.read_text(encoding="utf-8") for p in repo.glob(f"logs/**/{log}"))
             family = psutil.Process(run.pid).children(recursive=True)
-            return begun and [p for p in family if script in p.cmdline()]
+            return begun and [
+                p for p in family if any(w.endswith(f"/{script}") for w in p.cmdline())
+            ]
 
         for process in until(working, run):
             process.terminate()

@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from advprune.base.errors import UserError
 from advprune.plan import external, extra
 from advprune.plan.feasible import data_root, disk
 from advprune.plan.paths import Layout
@@ -11,16 +12,27 @@ from advprune.plan.protocol import Protocol
 
 
 def check(protocol: Protocol, paths: Layout) -> None:
-    """Refuse, as a UserError of one line, files that cannot be used and a disk that is too small.
-
-    A disk on which the run may not fit is warned of, on standard error.
-    """
+    """Refuse, as a UserError of one line, files that cannot be used."""
     external.check_files(protocol.external)
     extra.check_files(protocol.config)
     data_root.check(protocol, paths)
+
+
+def check_disk(protocol: Protocol, paths: Layout, dry: bool) -> None:
+    """Refuse, as a UserError, a disk on which not even the evaluated nets fit.
+
+    One on which the run may not fit is warned of, on standard error; where nothing will run (`dry`)
+    every disk is.
+    """
     place = Path(paths.root).absolute()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
-    if warning := disk.check(disk.estimate(protocol), disk.present(Path(paths.root)), free):
+    try:
+        warning = disk.check(disk.estimate(protocol), disk.present(Path(paths.root)), free)
+    except UserError as error:
+        if not dry:
+            raise
+        warning = str(error)
+    if warning:
         print(f"warning: {warning}", file=sys.stderr)
