@@ -36,7 +36,7 @@ def frozen(net: nn.Module) -> Iterator[nn.Module]:
 def _channels_last(net: nn.Module) -> Iterator[None]:
     """Lay the kernels out as the images are; what is written to them inside stays.
 
-    Otherwise every pass rearranges them: a quarter of the time of an epoch of PGD on a CPU. Outside
+    Otherwise every pass rearranges them: a fifth of the time of an epoch of PGD on a CPU. Outside
     they are laid out as ever, so that masks and scores made after them are too.
     """
     kept = [(parameter, parameter.data) for parameter in net.parameters() if parameter.dim() == 4]
