@@ -34,9 +34,14 @@ class End:
     last: dict[str, Tensor] | None = None
 
 
+def robust(now: float, chance: float) -> bool:
+    """Say whether a PGD accuracy speaks of robustness: a net with one answer has that of guessing."""
+    return now >= 2 * chance
+
+
 def fell(now: float, best: float, chance: float) -> bool:
-    """Say whether less than half is left of a PGD accuracy of at least twice chance."""
-    return now < best / 2 and best >= 2 * chance
+    """Say whether less than half is left of a PGD accuracy that spoke of robustness."""
+    return now < best / 2 and robust(best, chance)
 
 
 def collapse(history: Records, chance: float) -> str | None:
@@ -62,8 +67,10 @@ def collapse(history: Records, chance: float) -> str | None:
 class Choice:
     """Chooses the epoch of one phase, and remembers the best net so far: the first of equals.
 
-    `keep` is "best" or "last". A `fragile` training, one with a single-step attack, goes back to
-    its best epoch when it has collapsed, whatever is kept. `chance` is the accuracy of guessing.
+    `keep` is "best" or "last". Where no epoch is robust, as in natural training, the last is taken:
+    the best would be one that has learned nothing and gives every image the same answer. A
+    `fragile` training, one with a single-step attack, goes back to its best epoch when it has
+    collapsed, whatever is kept. `chance` is the accuracy of guessing.
     """
 
     def __init__(self, keep: str, fragile: bool, chance: float) -> None:
@@ -74,9 +81,11 @@ class Choice:
 
     def offer(self, net: nn.Module, record: dict[str, float]) -> None:
         """Remember the epoch of this record if it is better than all that were offered before."""
-        if (self.keep == "best" or self.fragile) and record["val_pgd"] > self.best["val_pgd"]:
+        now = record["val_pgd"]
+        wanted = (self.keep == "best" or self.fragile) and robust(now, self.chance)
+        if wanted and now > self.best["val_pgd"]:
             copied = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-            self.best = {"epoch": record["epoch"], "val_pgd": record["val_pgd"], "net": copied}
+            self.best = {"epoch": record["epoch"], "val_pgd": now, "net": copied}
 
     def collapsed(self, record: dict[str, float]) -> bool:
         """Say whether training has collapsed since an epoch that it can go back to."""

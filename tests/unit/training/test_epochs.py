@@ -78,6 +78,12 @@ def test_without_a_better_epoch_there_is_no_other_net(tmp_path):
     assert int(net.epoch) == 4 and loop.ends["p"] == End(4, 4, 1.0, 1.0, "best")
 
 
+def test_where_no_epoch_is_robust_the_last_is_taken_and_none_that_guesses(tmp_path):
+    """A level of 1 is chance: as a net at the start of natural training, which ends at 0."""
+    net, loop, _ = run(tmp_path, 1, 1, 0, 0)
+    assert int(net.epoch) == 4 and loop.ends["p"] == End(4, 4, 0.0, 0.0, "best")
+
+
 def test_the_last_is_taken_where_nobody_asks_for_the_best(tmp_path):
     net, loop, _ = run(tmp_path, 1, 3, 3, 2, keep="last")
     assert int(net.epoch) == 4 and loop.ends["p"].taken == 4 and loop.ends["p"].last is None
@@ -92,13 +98,13 @@ def test_a_wish_that_is_none_is_refused(tmp_path):
     ("settled", "taken"), [((2, 3), 3), ((1, 3), 2), ((3,), 4), ((9,), 4), ((0, 1, 2, 3), 1)]
 )
 def test_only_epochs_that_began_with_final_masks_are_eligible(tmp_path, settled, taken):
-    """The later, the worse; where none is eligible the last is taken."""
-    net, loop, _ = run(tmp_path, 3, 2, 1, 1, settled=settled)
+    """None is better than one before it; where none is eligible the last is taken."""
+    net, loop, _ = run(tmp_path, 3, 2, 2, 2, settled=settled)
     assert int(net.epoch) == taken == loop.ends["p"].taken
 
 
 def test_all_hooks_must_be_settled(tmp_path):
-    net, _, _ = run(tmp_path, 3, 2, 1, 0, settled=(1, 2), extra=[Unsettled(1)])
+    net, _, _ = run(tmp_path, 3, 2, 2, 0, settled=(1, 2), extra=[Unsettled(1)])
     assert int(net.epoch) == 3
 
 
