@@ -9,11 +9,12 @@ from pathlib import Path
 
 from advprune.base.files import write_json
 from advprune.base.record import to_dict
+from advprune.identity.results import Result
 from advprune.plan.config import load_config, save_config
 from advprune.plan.protocol import Protocol
 from advprune.watch.place import Run
 from advprune.watch.state import State
-from advprune.watch.tasks import Task, chain
+from advprune.watch.tasks import chain
 from helpers.checkout import tiny_config
 from helpers.report_samples import cost, evaluation
 
@@ -42,41 +43,41 @@ class Site:
             m for m in self.models if m.method == method and structure in (None, m.structure)
         )
 
-    def task(self, model, step) -> Task:
-        return next(task for task in chain(self.run, model) if task.step == step)
+    def task(self, model, step) -> Result:
+        return next(task for task in chain(self.run, model) if task.script == step)
 
-    def do(self, task: Task, model) -> None:
+    def do(self, task: Result, model) -> None:
         """Write what a job writes: of most only that it is there matters."""
         self.log(task, f"{AT} INFO    done\n")
-        for name in task.outputs:
+        for name in (*task.files, task.card):
             path = self.run.path(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         row = to_dict(self.run.protocol.row(model))
-        if task.step == "evaluate":
+        if task.script == "evaluate":
             worst = 0.1 + 0.01 * self.models.index(model)
             content = evaluation(worst=worst, robust_images="80", images=8) | {"model": row}
-            write_json(self.run.path(task.outputs[0]), content)
-            write_json(self.run.path(task.outputs[1]), {"checkpoint": "a net's hash"})
-        if task.step == "costs":
-            write_json(self.run.path(task.outputs[0]), cost() | row)
-        if task.step in ("finetune", "external"):
-            write_json(self.run.path(task.outputs[1]), {"sha256": "a net's hash"})
+            write_json(self.run.path(task.files[0]), content)
+            write_json(self.run.path(task.card), {"checkpoint": "a net's hash"})
+        if task.script == "costs":
+            write_json(self.run.path(task.files[0]), cost() | row)
+        if task.script in ("finetune", "external"):
+            write_json(self.run.path(task.card), {"sha256": "a net's hash"})
 
     def do_until(self, model, step=None) -> None:
         """Every job of a model's chain before `step`; all without."""
         for task in chain(self.run, model):
-            if task.step == step:
+            if task.script == step:
                 return
             self.do(task, model)
 
-    def log(self, task: Task, text: str) -> Path:
+    def log(self, task: Result, text: str) -> Path:
         path = self.run.path(task.log)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
 
-    def took(self, task: Task, seconds: float) -> None:
+    def took(self, task: Result, seconds: float) -> None:
         """Leave the benchmark file of a job."""
         path = self.run.path(task.benchmark)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -122,7 +122,7 @@ def known(made, config):
 
 
 def test_the_jobs_that_status_knows_are_the_workflows(tmp_path):
-    """Same rules and files, but for cards that are written together with a net that it knows."""
+    """Same rules and files, but for cards that are written together with a file that it knows."""
     config = tiny_config()
     config["evaluation"] |= {
         "other_attacks": {"images": 4, "steps": 2},
@@ -132,11 +132,10 @@ def test_the_jobs_that_status_knows_are_the_workflows(tmp_path):
     made = rows.checkout(tmp_path / "repo", config)
     theirs = {job for job in made.planned() if job[0] not in REPORT}
     tasks = known(made, config)
-    ours = {(task.step, output) for task in tasks for output in task.outputs}
+    ours = {(task.script, output) for task in tasks for output in task.files}
     assert ours <= theirs
-    assert {name.rpartition("/")[2] for _, name in theirs - ours} <= {
-        *("last.json", "pruned.json"),
-        *(f"seed0{last}.json" for last in ("", ".last")),
+    assert {name.removesuffix(".card.json") for _, name in theirs - ours} <= {
+        output.rpartition(".")[0] for _, output in ours
     }
 
 

@@ -1,10 +1,11 @@
 """The results of a run that have a card: their files, what is asked of them, what they are made of.
 
-The rules say the same to Snakemake; `tests/workflow/test_identity.py` holds one against the other.
+The rules say the same to Snakemake; `tests/workflow/test_identity.py` and `test_rows.py` hold one
+against the other. What is only gathered or drawn of all models is left out: it takes seconds.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,32 @@ from advprune.plan.protocol import Protocol
 from advprune.plan.verdicts import CORRUPTIONS, Verdicts
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Result:
     """What one job makes.
 
     `files` are its outputs, the first one hashed in the `card`; `asked` makes the specification
     that the configuration gives it; `inputs` are the files that it is made from, by their names in
     the card's `parents`, which are those of the script's arguments. The check of a net, "net", is
-    in no card: it comes before a training, and nothing is taken from it.
+    in no card: it comes before a training, and nothing is taken from it. `model` is None where
+    several models share the job.
     """
 
     script: str
     files: tuple[str, ...]
     card: str
-    asked: Callable[[], Any]
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    asked: Callable[[], Any] = field(compare=False)
+    inputs: Mapping[str, str] = field(default_factory=dict, compare=False)
+    model: Model | None = None
 
     @property
     def benchmark(self) -> str:
-        """File of what the job used, where its rule has one."""
+        """File of what the job used."""
+        return f"{self.log.removesuffix('.log')}.tsv"
+
+    @property
+    def log(self) -> str:
+        """Its log."""
         _, preset, *folders, name = Path(self.files[0]).parts
         stem, place = name.split(".")[0], "/".join(f for f in folders if f != "pretrained")
         own = {
@@ -44,7 +52,7 @@ class Result:
             "autoattack": stem.removeprefix("autoattack"),  # its shard
             "hofmn": stem.removeprefix("hofmn"),
         }
-        return Layout(preset).benchmark(f"{self.script}/{place}{own.get(self.script, '')}")
+        return Layout(preset).log(f"{self.script}/{place}{own.get(self.script, '')}")
 
 
 class Results:
@@ -56,18 +64,19 @@ class Results:
         self._evaluation = protocol.config["evaluation"]
 
     def __iter__(self) -> Iterator[Result]:
-        """Iterate over the results about images, about nets, and then model by model."""
-        models, protocol = self._protocol.models, self._protocol
-        for source in dict.fromkeys(protocol.data_source(m.dataset) for m in models):
-            yield from self._of_images(source)
-        for file, m in {self._net_check(m): m for m in models}.items():
-            yield _result("check_net", file, partial(protocol.net, m.dataset, m.arch))
-        yield from self._pretrainings()
-        for model in models:
-            folder = self._layout.model.format(**model.wildcards)
-            trained = model.method in protocol.methods
-            yield from self._net(folder, model) if trained else self._converted(folder, model)
-            yield from self._found(folder, model, "last" if trained else "")
+        """Iterate over all results; what several models share comes once, with the first."""
+        return iter(dict.fromkeys(r for m in self._protocol.models for r in self.chain(m)))
+
+    def chain(self, model: Model) -> Iterator[Result]:
+        """Iterate over all that a model's row needs, shared or its own."""
+        folder = self._layout.model.format(**model.wildcards)
+        trained = model.method in self._protocol.methods
+        yield from self._of_images(self._protocol.data_source(model.dataset))
+        if trained:
+            yield from self._start(model)
+        made = self._net(folder, model) if trained else self._converted(folder, model)
+        for result in (*made, *self._found(folder, model, "last" if trained else "")):
+            yield replace(result, model=model)
 
     def _of_images(self, source: str) -> Iterator[Result]:
         files = {part: self._layout.data(part).format(dataset=source) for part in ("train", "test")}
@@ -95,16 +104,14 @@ class Results:
         name = self._protocol.pretrain_name(*place)
         return name and self._layout.pretrained.format(recipe=name, **model.wildcards)
 
-    def _pretrainings(self) -> Iterator[Result]:
-        trained = [m for m in self._protocol.models if m.method in self._protocol.methods]
-        # several methods share one
-        for file, model in {self._pretrained(m): m for m in reversed(trained)}.items():
-            if file:
-                place = (model.dataset, model.arch, model.method, model.seed)
-                asked = partial(self._protocol.pretrain, *place)
-                names = [file.removesuffix(".safetensors") + last for last in ("", ".last")]
-                inputs = self._trained_with(model.dataset) | {"net": self._net_check(model)}
-                yield _net("pretrain", names, asked, inputs)
+    def _start(self, model: Model) -> Iterator[Result]:
+        """What comes before a training: the check of its net, and the pretraining, if any."""
+        check, place = self._net_check(model), (model.dataset, model.arch)
+        yield _result("check_net", check, partial(self._protocol.net, *place))
+        if file := self._pretrained(model):  # several methods share one
+            asked = partial(self._protocol.pretrain, *place, model.method, model.seed)
+            names = [file.removesuffix(".safetensors") + last for last in ("", ".last")]
+            yield _net("pretrain", names, asked, self._trained_with(model.dataset) | {"net": check})
 
     def _net(self, folder: str, model: Model) -> Iterator[Result]:
         """A net of ours, pruned and then trained."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from statistics import fmean, median
 
 from advprune.base.errors import UserError
+from advprune.identity.results import Result
 from advprune.plan.grid import Model
 from advprune.watch import times
 from advprune.watch.place import Run
-from advprune.watch.tasks import STEPS, Task, chains
+from advprune.watch.tasks import STEPS, chains
 from advprune.watch.work import work
 
 TRAININGS = ("pretrain", "prune", "finetune")
@@ -52,7 +53,9 @@ class Step:
 
 def measure(pilot: Run) -> Rates:
     """Rates of a run that has been; one without any measured job is a UserError."""
-    found = [(task.step, _structure(task), amount, took) for task, amount, took in _measured(pilot)]
+    found = [
+        (task.script, _structure(task), amount, took) for task, amount, took in _measured(pilot)
+    ]
     if not found:
         raise UserError(f"{pilot.logs}: no benchmark files, so there is nothing to go by")
     idle = [
@@ -77,7 +80,9 @@ def predict(run: Run, rates: Rates) -> list[Step]:
     found: dict[str, list[float | None]] = {}
     for task, model in _once(run):
         amount = work(run, task, model)
-        found.setdefault(task.step, []).append(rates.seconds(task.step, _structure(task), amount))
+        found.setdefault(task.script, []).append(
+            rates.seconds(task.script, _structure(task), amount)
+        )
     return [_step(step, found[step]) for step in STEPS if step in found]
 
 
@@ -87,8 +92,8 @@ def longest(run: Run, rates: Rates) -> float:
     for model, tasks in chains(run).items():
         by_step: dict[str, float] = {}
         for task in tasks:
-            took = rates.seconds(task.step, _structure(task), work(run, task, model)) or 0.0
-            by_step[task.step] = max(by_step.get(task.step, 0.0), took)
+            took = rates.seconds(task.script, _structure(task), work(run, task, model)) or 0.0
+            by_step[task.script] = max(by_step.get(task.script, 0.0), took)
         trained = sum(by_step.get(step, 0.0) for step in (*TRAININGS, "external"))
         distances = by_step.get("hofmn_tune", 0.0) + by_step.get("hofmn", 0.0)
         attacked = max(by_step.get("autoattack", 0.0), distances)
@@ -101,9 +106,9 @@ def _step(name: str, seconds: list[float | None]) -> Step:
     return Step(name, len(seconds), sum(known) if len(known) == len(seconds) else None)
 
 
-def _once(run: Run) -> Iterator[tuple[Task, Model]]:
+def _once(run: Run) -> Iterator[tuple[Result, Model]]:
     """Every job once, with a model that needs it."""
-    seen: set[Task] = set()
+    seen: set[Result] = set()
     for model, tasks in chains(run).items():
         for task in tasks:
             if task not in seen:
@@ -111,15 +116,15 @@ def _once(run: Run) -> Iterator[tuple[Task, Model]]:
                 yield task, model
 
 
-def _measured(pilot: Run) -> Iterator[tuple[Task, float, float]]:
+def _measured(pilot: Run) -> Iterator[tuple[Result, float, float]]:
     for task, model in _once(pilot):
         took = times.seconds(pilot.path(task.benchmark))
         if took is not None:
             yield task, work(pilot, task, model), took
 
 
-def _structure(task: Task) -> str:
+def _structure(task: Result) -> str:
     """What an attacked net was pruned of; training goes through all of a net."""
-    if task.model is None or task.step in TRAININGS:
+    if task.model is None or task.script in TRAININGS:
         return ""
     return task.model.structure

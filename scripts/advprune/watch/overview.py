@@ -43,14 +43,14 @@ def elapsed(state: State) -> str:
 
 def rest(state: State) -> str:
     """How long what is left will take, from the jobs that are finished."""
-    jobs = Counter(task.step for task, found in state.tasks.items() if found != DONE)
+    jobs = Counter(task.script for task, found in state.tasks.items() if found != DONE)
     at_once = sum(found == RUNNING for found in state.tasks.values())
     return times.left(jobs, times.read(state.run.logs), at_once)
 
 
 def whole(state: State) -> Group:
     """Everything: the line, jobs by step, models by method, and why models failed."""
-    steps = [(task.step, found) for task, found in state.tasks.items()]
+    steps = [(task.script, found) for task, found in state.tasks.items()]
     measured = times.read(state.run.logs)
     mean = {s: times.duration(sum(v) / len(v)) for s, v in measured.items()}
     by_step = _table("Jobs", steps, [s for s in STEPS if s in dict(steps)], mean)

@@ -89,9 +89,9 @@ def _checked(state: State, row: Row) -> Row:
     """The row, failed if its evaluation is no such file: that costs no other row."""
     if not row.evaluated:
         return row
-    task = next(task for task in state.chains[row.model] if task.step == "evaluate")
+    task = next(task for task in state.chains[row.model] if task.script == "evaluate")
     try:
-        records.load([state.run.path(task.outputs[0])])
+        records.load([state.run.path(task.files[0])])
     except UserError as error:
         return Row(row.model, FAILED, "evaluate", False, Failure(task, str(error)))
     return row
@@ -141,7 +141,7 @@ def _named(row: Row) -> Record:
     return identity | {
         "name": text,
         "state": row.state,
-        "step": row.failure.task.step if row.failure else row.step,
+        "step": row.failure.task.script if row.failure else row.step,
         "reason": why,
         "log": log,
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from advprune.base.errors import UserError
+from advprune.identity.results import Results
 from advprune.plan.config import load_config, read_yaml
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
@@ -24,6 +25,11 @@ class Run:
     def layout(self) -> Layout:
         """File names as the workflow has them."""
         return Layout(self.protocol.config["preset"])
+
+    @cached_property
+    def results(self) -> Results:
+        """What its jobs make."""
+        return Results(self.protocol)
 
     @cached_property
     def verdicts(self) -> Verdicts:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
+from advprune.identity.results import Result
 from advprune.plan.grid import Model
 from advprune.watch import failures, journal
 from advprune.watch.place import Run
 from advprune.watch.recorder import CLOCKS
-from advprune.watch.tasks import SERVES, Task, chains
+from advprune.watch.tasks import SERVES, chains
 
 DONE, RUNNING, FAILED, WAITING = STATES = ("done", "running", "failed", "waiting")
 # What a row can be shown without.
@@ -22,11 +23,11 @@ BESIDE = ("corrupt", "costs", "other_attacks", "corruptions")
 class Failure:
     """What stopped a model: the job, why in one line, and its log as the workflow names it."""
 
-    task: Task
+    task: Result
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.task.step}: {self.reason} ({self.task.log})"
+        return f"{self.task.script}: {self.reason} ({self.task.log})"
 
 
 @dataclass(frozen=True)
@@ -109,33 +110,33 @@ class State:
         path = self._log(log)
         return path.exists() and path.stat().st_mtime >= since - CLOCKS
 
-    def _judged(self) -> dict[Task, str]:
+    def _judged(self) -> dict[Result, str]:
         """State of every job; files that are no longer needed are not missed."""
-        found: dict[Task, str] = {}
+        found: dict[Result, str] = {}
         for tasks in self.chains.values():
             reached: set[str] = set()
             for task in reversed(tasks):
                 state = found.get(task) or self._of(task)
-                if state == WAITING and SERVES.get(task.step) in reached:
+                if state == WAITING and SERVES.get(task.script) in reached:
                     state = DONE
                 if state == DONE:
-                    reached.add(task.step)
+                    reached.add(task.script)
                 found[task] = state
         return found | dict.fromkeys(self._outlived(found), DONE)
 
-    def _outlived(self, found: Mapping[Task, str]) -> list[Task]:
+    def _outlived(self, found: Mapping[Result, str]) -> list[Result]:
         """Shared jobs whose files are gone, and all of whose models are evaluated."""
-        users: dict[Task, list[Task]] = {}
+        users: dict[Result, list[Result]] = {}
         for tasks in self.chains.values():
-            last = next(task for task in tasks if task.step == "evaluate")
+            last = next(task for task in tasks if task.script == "evaluate")
             for task in tasks:
                 if task.model is None and found[task] == WAITING:
                     users.setdefault(task, []).append(last)
         return [task for task, ends in users.items() if all(found[e] == DONE for e in ends)]
 
-    def _of(self, task: Task) -> str:
+    def _of(self, task: Result) -> str:
         what, since = self._events.get(task.log, ("", 0.0))
-        if all(self._there(name) for name in task.outputs):
+        if all(self._there(name) for name in task.files):
             return DONE
         if what == "failed":
             return FAILED
@@ -160,16 +161,16 @@ class State:
         failed = next((task for task, state in left if state == FAILED), None)
         state = next((s for s in (FAILED, RUNNING, WAITING) if s in states), DONE)
         failure = Failure(failed, self._reason(failed)) if failed else None
-        step = (failed or left[0][0]).step if left else None
+        step = (failed or left[0][0]).script if left else None
         return Row(model, state, step, self._evaluated(model, [task for task, _ in left]), failure)
 
-    def _reason(self, task: Task) -> str:
+    def _reason(self, task: Result) -> str:
         since = self._since.get(task.log, 0.0)
         return failures.reason(self._log(task.log), since - CLOCKS)
 
-    def _evaluated(self, model: Model, left: list[Task]) -> bool:
+    def _evaluated(self, model: Model, left: list[Result]) -> bool:
         """Whether an evaluation is there, of the net that is there."""
-        if any(task.step not in BESIDE for task in left):
+        if any(task.script not in BESIDE for task in left):
             return False
         folder = self.run.path(self.run.layout.of_model("x").format(**model.wildcards)).parent
         try:

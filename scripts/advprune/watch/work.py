@@ -8,30 +8,30 @@ import functools
 
 import torch
 
+from advprune.identity.results import Result
 from advprune.models.graph import macs
 from advprune.models.registry import NetSpec, build
 from advprune.plan.config import split_size
 from advprune.plan.grid import Model
 from advprune.plan.specs import PretrainSpec, PruneSpec
 from advprune.watch.place import Run
-from advprune.watch.tasks import Task
 
 # passes per image of a loss beside those of its inner attack: forward, and backward for two
 NATURAL, CLEAN_TOO = 3, 6
 KINDS = 19 * 5  # corruptions times severities
 
 
-def work(run: Run, task: Task, model: Model) -> float:
+def work(run: Run, task: Result, model: Model) -> float:
     """What a job's time grows with; 0 where that is nothing. `model` needs the job."""
     protocol, verdicts, config = run.protocol, run.verdicts, run.protocol.config
     net = _macs(run, model)
     tests = split_size(config, model.dataset, "test")
     tuning = verdicts.hofmn_tune(model)
-    if task.step == "pretrain":
+    if task.script == "pretrain":
         spec = protocol.pretrain(model.dataset, model.arch, model.method, model.seed)
         return net * _training(run, model, spec.recipe.epochs, _pretraining(spec))
-    if task.step in ("prune", "finetune"):
-        search = protocol.prune(model) if task.step == "prune" else protocol.finetune(model)
+    if task.script in ("prune", "finetune"):
+        search = protocol.prune(model) if task.script == "prune" else protocol.finetune(model)
         return net * sum(
             _training(run, model, recipe.epochs, _passes(search, phase))
             for phase, recipe in search.recipes.items()
@@ -45,19 +45,19 @@ def work(run: Run, task: Task, model: Model) -> float:
         "reliability": min(tests, verdicts.reliability(model).images)
         * verdicts.reliability(model).steps,
     }
-    if task.step == "other_attacks":
+    if task.script == "other_attacks":
         other = verdicts.other_attacks(model)
         images["other_attacks"] = min(tests, other.images) * other.steps
-    if task.step in ("corruptions", "corrupt"):
+    if task.script in ("corruptions", "corrupt"):
         images |= dict.fromkeys(("corruptions", "corrupt"), verdicts.corruptions(model).images)
-    return float(net * images.get(task.step, 0))
+    return float(net * images.get(task.script, 0))
 
 
-def _shard(run: Run, task: Task, model: Model, tests: int) -> int:
+def _shard(run: Run, task: Result, model: Model, tests: int) -> int:
     """Images of an attack's shard: the last may be smaller."""
-    if task.step not in ("autoattack", "hofmn"):
+    if task.script not in ("autoattack", "hofmn"):
         return 0
-    size: int = run.verdicts.evaluation[task.step]["shard"]
+    size: int = run.verdicts.evaluation[task.script]["shard"]
     number = int(task.log.removesuffix(".log").rpartition("-")[2])
     return min(size, tests - number * size)
 

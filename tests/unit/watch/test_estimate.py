@@ -43,7 +43,7 @@ def predicted(config, pilot):
 def test_of_itself_a_pilot_says_what_it_took(pilot):
     steps = predicted(tiny_config(), pilot)
     for name, step in steps.items():
-        own = [(t, m) for t, m in jobs(pilot.run).items() if t.step == name]
+        own = [(t, m) for t, m in jobs(pilot.run).items() if t.script == name]
         took = sum(START + RATE * work(pilot.run, t, m) for t, m in own)
         assert step.seconds == pytest.approx(took, rel=1e-6) and step.jobs == len(own)
 
@@ -78,7 +78,7 @@ def test_the_inner_attack_and_the_loss_count(pilot):
     runs = [run_of(tiny_config()), run_of(config)]
     totals = []
     for run in runs:
-        task, model = next((t, m) for t, m in jobs(run).items() if t.step == "pretrain")
+        task, model = next((t, m) for t, m in jobs(run).items() if t.script == "pretrain")
         totals.append(work(run, task, model))
     # TRADES sees clean images too; PGD of one step passes 5 times, of five steps 13 times
     assert totals[1] / totals[0] in (pytest.approx(13 / 5), pytest.approx(16 / 8))
@@ -86,7 +86,7 @@ def test_the_inner_attack_and_the_loss_count(pilot):
 
 def test_steps_without_a_pilot_are_unknown_and_not_counted_as_nothing(pilot):
     for task in jobs(pilot.run):
-        if task.step == "autoattack":
+        if task.script == "autoattack":
             pilot.run.path(task.benchmark).unlink()
     steps = predicted(tiny_config(), pilot)
     assert steps["autoattack"].seconds is None and steps["hofmn"].seconds is not None

@@ -59,7 +59,7 @@ def test_a_model_whose_costs_failed_has_its_numbers(site):
     for model in site.models:
         site.do_until(model)
     fail(site, site.model("hydra"), "costs")
-    (site.run.path(site.task(site.model("hydra"), "costs").outputs[0])).unlink()
+    (site.run.path(site.task(site.model("hydra"), "costs").files[0])).unlink()
     folder = refresh(site.state())
     table = pd.read_csv(folder / "leaderboard.csv").set_index("method")
     assert table["worst_accuracy"].notna().all() and "failed" not in set(table["status"])
@@ -89,7 +89,7 @@ def test_they_are_replaced_and_go_when_the_whole_tables_are_there(site):
 def test_a_damaged_evaluation_costs_its_own_row_only(content, site):
     for method in ("dense", "hydra"):
         site.do_until(site.model(method))
-    bad = site.run.path(site.task(site.model("hydra"), "evaluate").outputs[0])
+    bad = site.run.path(site.task(site.model("hydra"), "evaluate").files[0])
     bad.write_text(content, encoding="utf-8")
     table = pd.read_csv(refresh(site.state()) / "leaderboard.csv").set_index("method")
     assert dict(table["status"]) == {"dense": "ok", "hydra": "failed"}
@@ -99,6 +99,6 @@ def test_a_damaged_evaluation_costs_its_own_row_only(content, site):
 def test_a_damaged_finding_is_left_out_of_its_table(site):
     site.do_until(site.model("dense"))
     site.do_until(site.model("hydra"))
-    costs = site.run.path(site.task(site.model("hydra"), "costs").outputs[0])
+    costs = site.run.path(site.task(site.model("hydra"), "costs").files[0])
     costs.write_text("{", encoding="utf-8")
     assert list(pd.read_csv(refresh(site.state()) / "costs.csv")["method"]) == ["dense"]

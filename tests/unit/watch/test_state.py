@@ -174,8 +174,8 @@ def test_of_a_failed_group_the_member_failed_that_says_so_or_wrote_last(text, cu
         log = site.log(task, words)
         os.utime(log, (time.time() - 2 + age / 2,) * 2)
     row = site.row(model)
-    assert (row.state, row.failure.task.step) == (FAILED, culprit)
-    assert [t.step for t, s in site.state().tasks.items() if s == FAILED] == [culprit]
+    assert (row.state, row.failure.task.script) == (FAILED, culprit)
+    assert [t.script for t, s in site.state().tasks.items() if s == FAILED] == [culprit]
 
 
 def test_an_attempt_that_was_never_submitted_leaves_the_reason_of_the_one_before(site):
@@ -194,7 +194,7 @@ def test_an_attempt_that_was_never_submitted_leaves_the_reason_of_the_one_before
 def test_an_evaluation_of_another_net_is_not_the_models(site):
     model = site.model("hydra")
     site.do_until(model)
-    net = site.task(model, "finetune").outputs[1]
+    net = site.task(model, "finetune").card
     write_json(site.run.path(net), {"sha256": "trained since"})
     assert not site.row(model).evaluated
 
@@ -203,7 +203,7 @@ def test_numbers_from_before_a_failed_job_are_not_the_models(site):
     model = site.model("hydra")
     site.do_until(model)
     task = site.task(model, "finetune")
-    for name in task.outputs:
+    for name in task.files:
         site.run.path(name).unlink()
     site.journal(("start", task), ("failed", task), ended="failed", ago=1)
     site.log(task, ERROR)
@@ -213,7 +213,7 @@ def test_numbers_from_before_a_failed_job_are_not_the_models(site):
 def test_files_that_are_no_longer_needed_are_not_missed(site):
     for model in site.models:
         site.do_until(model)
-        for name in site.task(model, "prune").outputs:
+        for name in site.task(model, "prune").files:
             site.run.path(name).unlink()
     shutil.rmtree(site.run.folder / "digits/resnet18/pretrained")
     (site.run.folder / "digits/train.safetensors").unlink()
@@ -223,7 +223,7 @@ def test_files_that_are_no_longer_needed_are_not_missed(site):
 def test_every_job_of_a_model_comes_before_every_job_of_a_later_one(site):
     """And of its own, those that are nearer to its row."""
     base = priorities(site.models)
-    steps = [[base[m] + STEPS.index(t.step) for t in chain(site.run, m)] for m in site.models]
+    steps = [[base[m] + STEPS.index(t.script) for t in chain(site.run, m)] for m in site.models]
     assert all(own == sorted(own) for own in steps)
     assert all(min(own) > max(later) for own, later in itertools.pairwise(steps))
     assert min(steps[-1]) > 0  # the priority of what several models share
