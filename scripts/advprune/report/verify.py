@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
 from advprune.base.provenance import sha256
@@ -19,10 +21,15 @@ from advprune.identity.cards import card_of, differences, read
 from advprune.identity.judge import ACCEPTED, acceptance, read_accepted
 from advprune.identity.results import Result
 from advprune.plan.paths import target_name
-from advprune.report import paired, records, tables
+from advprune.report import origins, paired, records, tables
 
 hashed = cache(sha256)
-TABLES = {"leaderboard": tables.leaderboard, "comparison": paired.compare}
+# by what they are made of: the files evaluations.json
+TABLES: dict[str, Callable[[list[Path]], pd.DataFrame]] = {
+    "leaderboard": lambda paths: tables.leaderboard(records.load(paths)),
+    "comparison": lambda paths: paired.compare(records.load(paths)),
+    "provenance": origins.table,
+}
 # parents that may lie anywhere; the planning looks after them
 ELSEWHERE = ("source", "extra")
 BESIDE = {name: f"{name}.safetensors" for name in ("pruned", "checkpoint", "last")}
@@ -175,12 +182,12 @@ def _gathered(path: Path) -> str:
     return ""
 
 
-def _table(path: Path, table: Any) -> str:
-    evaluations = records.load(sorted(path.parent.glob("*/*/evaluations.json")))
+def _table(path: Path, table: Callable[[list[Path]], pd.DataFrame]) -> str:
+    gathered = sorted(path.parent.glob("*/*/evaluations.json"))
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / path.name
-        tables.write_csv(table(evaluations), again)
+        tables.write_csv(table(gathered), again)
         ours, theirs = again.read_bytes(), path.read_bytes()
     if ours.split(b"\n", 1)[0] != theirs.split(b"\n", 1)[0]:
         return "has other columns than this version writes; snakemake makes it again"
-    return "" if ours == theirs else "does not follow from evaluations"
+    return "" if ours == theirs else "does not follow from evaluations and cards"

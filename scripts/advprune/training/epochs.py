@@ -35,7 +35,7 @@ class End:
 
 
 def robust(now: float, chance: float) -> bool:
-    """Say whether a PGD accuracy speaks of robustness: a net with one answer has that of guessing."""
+    """Say whether a PGD accuracy speaks of robustness: one answer to all has that of guessing."""
     return now >= 2 * chance
 
 

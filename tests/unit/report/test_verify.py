@@ -13,7 +13,7 @@ from advprune.base.provenance import provenance, sha256
 from advprune.cli.main import main
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
-from advprune.report import paired, tables
+from advprune.report import origins, paired, tables
 from advprune.report.verify import hashed, verify
 from helpers.report_samples import evaluation
 
@@ -25,7 +25,7 @@ COUNTED = ("audit.json", "autoattack-0.csv", "checkpoint.json")
 
 def net(path, seed, **parents):
     generator = torch.Generator().manual_seed(seed)
-    card = {"parents": {role: sha256(parent) for role, parent in parents.items()}}
+    card = provenance() | {"parents": {r: sha256(parent) for r, parent in parents.items()}}
     path.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(path, build(SPEC, generator), SPEC, card=card)
     return path
@@ -46,7 +46,7 @@ def tree(tmp_path):
     pruned = net(root / MODEL / "pruned.safetensors", 2, data=data, pretrained=dense)
     net(root / MODEL / "checkpoint.safetensors", 3, data=data, pruned=pruned)
     for name in COUNTED[:2]:
-        (root / MODEL / name).write_text(name, encoding="utf-8")
+        write_json(root / MODEL / name, name)
     net_sum = sha256(root / MODEL / "checkpoint.safetensors")
     card = {"sha256": sha256(root / MODEL / "autoattack-0.csv"), "parents": {"data": sha256(test)}}
     card["parents"]["checkpoint"] = net_sum
@@ -59,6 +59,7 @@ def tree(tmp_path):
     write_json(root / ARCH / "evaluations.json", [record])
     tables.write_csv(tables.leaderboard([record]), root / "leaderboard.csv")
     tables.write_csv(paired.compare([record]), root / "comparison.csv")
+    tables.write_csv(origins.table([root / ARCH / "evaluations.json"]), root / "provenance.csv")
     return root
 
 
@@ -68,16 +69,16 @@ def wrong(root):
 
 def test_an_untouched_tree_matches(tree):
     assert wrong(tree) == {}
-    assert len(list(verify(tree))) == 8
+    assert len(list(verify(tree))) == 9
 
 
 def test_a_tree_is_looked_at_wherever_it_lies(tree, monkeypatch):
     """Neither `..` nor a hidden folder above the run hides its checkpoints."""
     (tree.parent / ".cache").mkdir()
     hidden = tree.rename(tree.parent / ".cache" / "results")
-    assert len(list(verify(hidden))) == 8
+    assert len(list(verify(hidden))) == 9
     monkeypatch.chdir(hidden / "digits")
-    assert len(list(verify(Path("..")))) == 8
+    assert len(list(verify(Path("..")))) == 9
 
 
 def test_a_net_is_found_in_any_folder_and_one_without_a_card_is_named(tree):
@@ -105,7 +106,7 @@ def test_whatever_else_has_a_card_is_hashed(tree):
     write_json(check, {"images": 2})
     parents = {"checkpoint": sha256(tree / MODEL / "checkpoint.safetensors")}
     write_json(check.with_suffix(".card.json"), {"sha256": sha256(check), "parents": parents})
-    assert wrong(tree) == {} and len(list(verify(tree))) == 9
+    assert wrong(tree) == {} and len(list(verify(tree))) == 10
     hashed.cache_clear()
     write_json(check, {"images": 3})
     assert "its card" in wrong(tree)[str(MODEL / "pgd.json")]
@@ -159,6 +160,7 @@ def change(root, name):
         (change, "leaderboard.csv", "leaderboard.csv", "does not follow"),
         (extend, "comparison.csv", "comparison.csv", "does not follow"),
         (replace, "comparison.csv", "comparison.csv", "other columns"),
+        (extend, "provenance.csv", "provenance.csv", "does not follow from evaluations and cards"),
     ],
 )
 def test_what_was_changed_is_named(tree, act, name, named, problem):
@@ -171,7 +173,7 @@ def test_a_variant_of_the_dataset_is_looked_at_with_the_images_that_it_shares(tr
     write_json(tree / "digits-e4/resnet18/net.json", {})
     (tree / "digits-e4/resnet18/evaluations.json").unlink()  # it would be the same models twice
     assert wrong(tree) == {}
-    assert len(list(verify(tree))) == 8 + 5
+    assert len(list(verify(tree))) == 9 + 5
     hashed.cache_clear()
     (tree / "digits/test.safetensors").write_text("other images", encoding="utf-8")
     assert "digits-e4/resnet18/hydra/unstructured-0.9/seed0/autoattack-0.csv" in wrong(tree)
@@ -219,13 +221,13 @@ def test_the_command_says_so_and_fails(tree):
         done = CliRunner().invoke(main, ["verify", str(tree)])
         return done.exit_code, done.output
 
-    kinds = "1 attacks, 1 evaluations, 3 nets, 3 summaries"
+    kinds = "1 attacks, 1 evaluations, 3 nets, 4 summaries"
     settings = "settings were not compared (--configfile)"
-    said = f"{tree}: 8 of 8 files match their provenance ({kinds}); {settings}\n"
+    said = f"{tree}: 9 of 9 files match their provenance ({kinds}); {settings}\n"
     assert run() == (0, said)
     change(tree, "leaderboard.csv")
     status, said = run()
-    assert status == 1 and "7 of 8 files match" in said
+    assert status == 1 and "8 of 9 files match" in said
     shutil.rmtree(tree)
     assert run() == (2, f"Error: {tree}: no results to verify\n")
 
