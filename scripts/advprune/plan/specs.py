@@ -285,7 +285,8 @@ class CostsSpec:
 class EvaluateSpec:
     """The count of a model's verdicts; `eps_text` is the radius as the configuration has it.
 
-    `width` is the net's, `budget` the epochs that the model may train, None of one from elsewhere.
+    `width` and options are the net's, `budget` the epochs that the model may train, None of one
+    from elsewhere.
     """
 
     row: Row
@@ -297,6 +298,8 @@ class EvaluateSpec:
     hofmn_tune: HofmnTuneSpec
     width: int | None = None
     budget: int | None = None
+    final_pool: str | None = None
+    hidden: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
