@@ -79,8 +79,8 @@ class Bench:
         held = Split(_enlarged(test), torch.from_numpy(test_labels)).to(device)
         self.held = held.take(max(size.attacked, size.searched))
         self.x, self.y = self._attacked(size.attacked)
-        moments = {"mean": (0.3,) * 3, "std": (0.3,) * 3}
-        self.spec = NetSpec("resnet18", size.width, classes=10, channels=3, size=32, **moments)
+        moments = (0.3,) * 3, (0.3,) * 3
+        self.spec = NetSpec("resnet18", size.width, 10, 3, 32, *moments)
         self._nets: dict[str, nn.Module] = {}
 
     def net(self, name: str) -> nn.Module:
@@ -106,7 +106,7 @@ class Bench:
         net, share = self.net(name), self.size.share
         x, y = self._attacked(images or self.size.attacked)
         small, seconds = self._compact(net)
-        settings = {"seed": SEED, "batch_size": BATCH, "share": share, "precision": precision}
+        settings: dict[str, Any] = {"seed": SEED, "batch_size": BATCH, "share": share}
 
         def plain() -> Tensor:
             with torch.random.fork_rng(), arithmetic(EXACT):
@@ -118,7 +118,7 @@ class Bench:
             return found == y
 
         def ours() -> Tensor:
-            return autoattack(small, x, y, eps=EPS, **settings).robust
+            return autoattack(small, x, y, eps=EPS, precision=precision, **settings).robust
 
         figures, expected, found = race(plain, ours, self.size.repeats, self.device)
         flips = (expected != found).nonzero().flatten().tolist()
