@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,12 @@ import torch
 
 from advprune.base.errors import UserError
 from advprune.base.files import write_json
+from advprune.base.provenance import features
+from advprune.bench import compact_nets
 from advprune.bench.full_size import FullSize, measure
 from advprune.bench.pairs import SIZES, Bench
 from advprune.bench.profiling import report
+from advprune.bench.targets import judge
 from advprune.data.prepare import prepare
 from advprune.jobs import cli, provenance
 
@@ -44,26 +49,45 @@ def main() -> None:
             print(line, flush=True)
         return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    bench = Bench(SIZES[device.type], device)
-    pairs = {f"autoattack {name}": lambda name=name: bench.autoattack(name) for name in bench.nets}
-    pairs |= {"fmn": bench.fmn, "pgd epoch": bench.epoch, "autoattack or curve": bench.curve}
-    pairs |= {"two jobs": two_jobs, "plan": plan}
+    pairs = pairs_of([Bench(size, device) for size in SIZES[device.type]])
     if device.type == "cuda":
         pairs["full size"] = lambda: full_size(args.data_root, device)
     if unknown := set(args.only or ()) - set(pairs):
         raise UserError(f"no pair {', '.join(sorted(unknown))} (has: {', '.join(pairs)})")
-    results = {}
+    results, found = {}, features()
     for name in args.only or pairs:
         results[name] = pairs[name]()
-        print(f"{name:32}", *summary(results[name]), sep="  ", flush=True)
-    card = provenance.of_job(size=vars(bench.size), threads=args.threads)
+        if device.type == "cpu":  # the targets are those of a processor
+            results[name] |= judge(name, results[name], found)
+        print(f"{name:40}", *summary(results[name]), sep="  ", flush=True)
+    sizes = [vars(size) for size in SIZES[device.type]]
+    card = provenance.of_job(sizes=sizes, threads=args.threads, features=found)
     if args.out:
         write_json(args.out, {"pairs": results, "machine": card})
 
 
+def pairs_of(benches: list[Bench]) -> dict[str, Callable[[], dict[str, Any]]]:
+    """What is measured, by name; nets are trained when the first pair needs them."""
+    pairs: dict[str, Callable[[], dict[str, Any]]] = {}
+    for bench in benches:
+        width = f"width {bench.size.width}"
+        for net in bench.NETS:
+            pairs[f"autoattack {net}, {width}"] = partial(bench.autoattack, net)
+        pairs[f"autoattack bf16, {width}"] = bench.autoattack_bf16
+        pairs[f"fmn, {width}"] = bench.fmn
+        pairs[f"pgd epoch, {width}"] = bench.epoch
+        pairs[f"pgd epoch bf16, {width}"] = partial(bench.epoch, "bf16")
+        pairs[f"autoattack or curve, {width}"] = bench.curve
+        for net in compact_nets.NETS:
+            race = partial(compact_nets.measure, net, bench.size.width, bench.size.repeats)
+            pairs[f"compact {net}, {width}"] = partial(race, bench.device)
+    return pairs | {"two jobs": two_jobs, "plan": plan}
+
+
 def summary(figures: dict[str, Any]) -> list[str]:
     """What a terminal shows of a pair."""
-    shown = {k: v for k, v in figures.items() if k in ("ratio", "flips", "wall", "left out")}
+    words = ("ratio", "flips", "wall", "target", "left out")
+    shown = {k: v for k, v in figures.items() if k in words}
     for name, part in figures.items():
         if isinstance(part, dict) and "images" in part:  # of the full size
             shown[name] = f"{part['seconds']} s for {part['images']} images"

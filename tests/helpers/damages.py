@@ -72,10 +72,10 @@ def without_splits(path, was):
     save_tensors(path, "training-data-1", {"x": torch.ones(1)}, {"name": "digits"})
 
 
-def net_of(arch="resnet18", width=4, channels=1, size=8, classes=10):
+def net_of(arch="resnet18", width=4, channels=1, size=8, classes=10, **options):
     def make(path, was):
         moments = ((0.5,) * channels, (0.2,) * channels)
-        spec = NetSpec(arch, width, classes, channels, size, *moments)
+        spec = NetSpec(arch, width, classes, channels, size, *moments, **options)
         save_checkpoint(path, build(spec), spec)
 
     return make

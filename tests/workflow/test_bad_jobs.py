@@ -160,7 +160,7 @@ CASES = [
     ("prune", "pretrained", good_one("train.safetensors"), "not a file of kind 'checkpoint-1'"),
     ("prune", "pretrained", net_of("vgg16"), "is a vgg16"),
     ("prune", "pretrained", net_of(width=8), "of width 8"),
-    ("finetune", "pruned", net_of("vgg16"), "is a vgg16"),
+    ("finetune", "pruned", net_of("vgg16", hidden=()), "width 4, hidden [], not a resnet18 of"),
     ("finetune", "pruned", text, "damaged"),
     ("audit", "checkpoint", truncated, "damaged"),
     ("audit", "checkpoint", folder, "damaged"),

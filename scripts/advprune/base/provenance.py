@@ -80,15 +80,29 @@ def processor() -> str:
 
     They decide by which kernels PyTorch adds up. Where the system does not tell, the architecture.
     """
+    fields, flags = _cpuinfo()
+    found = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
+    model = " ".join((fields.get("model name") or "").split()) or platform.machine()
+    return f"{model} ({', '.join(found)})" if found else model
+
+
+def features() -> list[str]:
+    """Return those of the CPU's features that decide how fast nets are, as the system names them.
+
+    Empty where it does not tell.
+    """
+    _, flags = _cpuinfo()
+    return sorted(flag for flag in set(flags) if re.match(r"amx|avx|bf16|f16c|fma|asimd|sve", flag))
+
+
+def _cpuinfo() -> tuple[dict[str, str], list[str]]:
+    """What Linux says of the last processor, and its flags; empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
     fields = dict(re.findall(r"^([\w ]+?)\s*:[ \t]*(.*)$", text, re.MULTILINE))
-    flags = (fields.get("flags") or fields.get("Features") or "").split()
-    found = [name for flag, name in INSTRUCTIONS.items() if flag in flags]
-    model = " ".join((fields.get("model name") or "").split()) or platform.machine()
-    return f"{model} ({', '.join(found)})" if found else model
+    return fields, (fields.get("flags") or fields.get("Features") or "").split()
 
 
 def peak_memory() -> int:

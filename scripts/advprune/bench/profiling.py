@@ -7,9 +7,9 @@ AutoAttack at a radius that is next to nothing.
 import cProfile
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from advprune.compact.layers import Compact, Conv, Matrix
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
 
-TARGETS = {
+PRUNED = {
     "dense": None,
     "unstructured 0.9": ("unstructured", 0.9),
     "filters 0.75": ("filters", 0.75),
@@ -62,12 +62,19 @@ def report(width: int = 16, size: int = 32, batches: tuple[int, ...] = BATCHES) 
             yield f"  {shapes} {row.ms:7.3f} {row.speed:7.1f}"
 
 
-def nets(width: int, size: int) -> dict[str, nn.Module]:
-    """ResNet18 whole, without 90 % of its weights, and without 75 % of its filters."""
+def nets(
+    width: int, size: int, names: Iterable[str] = PRUNED, arch: str = "resnet18", **options: Any
+) -> dict[str, nn.Module]:
+    """A net whole, without 90 % of its weights, and without 75 % of its filters, or some of these.
+
+    `options` are the net's (`models.registry.NetSpec`).
+    """
     found = {}
-    for name, target in TARGETS.items():
-        moments = {"mean": (0.3,) * 3, "std": (0.3,) * 3}
-        net = build(NetSpec("resnet18", width, classes=10, channels=3, size=size, **moments))
+    moments = {"mean": (0.3,) * 3, "std": (0.3,) * 3}
+    images: dict[str, Any] = {"classes": 10, "channels": 3, "size": size} | moments
+    for name in names:
+        target = PRUNED[name]
+        net = build(NetSpec(arch, width, **images, **options))
         if target:
             structure, sparsity = target
             kept = mk.rank(mk.magnitudes(net, structure), sparsity)

@@ -132,6 +132,7 @@ class Verdicts:
 
     def evaluate(self, model: Model) -> specs.EvaluateSpec:
         """The count of a model's verdicts."""
+        net = self.protocol.net(model.dataset, model.arch)
         return specs.EvaluateSpec(
             row=self.protocol.row(model),
             eps=self.eps(model.dataset),
@@ -140,8 +141,10 @@ class Verdicts:
             autoattack=self.autoattack(model),
             hofmn_tune=self.hofmn_tune(model),
             hofmn=self.hofmn(model),
-            width=self.config["archs"][model.arch]["width"],
+            width=net.width,
             budget=self.protocol.epochs(model),
+            final_pool=net.final_pool,
+            hidden=net.hidden,
         )
 
     def pruned_here(self) -> list[Model]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from advprune.base import provenance
-from advprune.base.provenance import code_state, processor
+from advprune.base.provenance import code_state, features, processor
 
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 
@@ -110,6 +110,14 @@ CPUINFO = {
 def test_a_processor_is_its_model_and_its_widest_instruction_sets(monkeypatch, text):
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
     assert processor() == CPUINFO[text]
+
+
+def test_the_features_are_those_that_decide_how_fast_nets_are(monkeypatch):
+    flags = "flags : fpu amx_tile avx512_bf16 sse amx_bf16 avx2 fma"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: flags)
+    assert features() == ["amx_bf16", "amx_tile", "avx2", "avx512_bf16", "fma"]
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "")
+    assert features() == []
 
 
 def test_a_system_that_does_not_tell_is_known_by_its_architecture(monkeypatch):

@@ -1,13 +1,16 @@
 import pytest
 import torch
 
+from advprune.bench import compact_nets
 from advprune.bench.full_size import FullSize, measure
-from advprune.bench.pairs import Bench, Size
+from advprune.bench.pairs import SIZES, Bench, Size
 from advprune.bench.profiling import layers, nets, parts, report
+from advprune.bench.targets import TARGETS, judge
 from advprune.bench.timing import race
 from advprune.compact.convert import compact
 from advprune.data.prepare import prepare
-from bench import summary
+from advprune.models.names import known_nets
+from bench import pairs_of, summary
 
 CPU = torch.device("cpu")
 
@@ -31,15 +34,46 @@ def test_the_sides_run_in_turn_and_the_ratio_is_of_medians():
 
 @pytest.mark.slow
 def test_every_pair_compares_answers():
-    size = Size(width=2, train=130, attacked=4, share=0.01, steps=3, epoch=64, repeats=1)
+    tiny = {"train": 130, "attacked": 4, "share": 0.01, "steps": 3, "epoch": 64, "searched": 6}
+    size = Size(width=2, repeats=1, **tiny)
     bench = Bench(size, CPU)
-    assert list(bench.nets) == ["dense", "unstructured 0.9", "filters 0.75"]
-    for name, net in bench.nets.items():
-        zeros = sum(int((p == 0).sum()) for p in net.parameters())
+    assert bench.NETS == ("dense", "unstructured 0.9", "filters 0.75")
+    for name in bench.NETS:
+        zeros = sum(int((p == 0).sum()) for p in bench.net(name).parameters())
         assert (zeros > 0) == (name != "dense")
         assert bench.autoattack(name)["flips"] == []
     assert bench.fmn()["steps"] == 3
-    assert len(bench.epoch()["loss"]) == 2
+    assert len(bench.epoch()["loss"]) == len(bench.epoch("bf16")["loss"]) == 2
+    low = bench.autoattack_bf16()
+    assert low["images"] == 6 and set(low["flips"]) <= set(range(6))
+
+
+def test_what_should_be_reached_is_measured_and_said():
+    benches = [Bench(size, CPU) for size in SIZES["cpu"]]
+    assert [bench.size.width for bench in benches] == [16, 64]
+    pairs = pairs_of(benches)
+    assert set(TARGETS) < set(pairs)
+    assert {f"compact {net}, width 64" for net in known_nets()} < set(pairs)
+
+
+def judged(pair, ratio, flips=(), features=("amx_bf16",)):
+    return judge(pair, {"ratio": ratio, "flips": list(flips), "images": 200}, features)["target"]
+
+
+def test_a_pair_says_what_it_should_reach_and_whether_it_does():
+    dense, low = "autoattack dense, width 64", "autoattack bf16, width 64"
+    assert judged(dense, 1.5) == "1.5: reached" and judged(dense, 1.49) == "1.5: missed"
+    assert judged(dense, 3, flips=[4]) == "1.5: missed"
+    assert judged(low, 2.6, flips=[4]) == "2.5 with 0.5% of other verdicts at most: reached"
+    assert judged(low, 2.6, flips=[4, 9]).endswith(": missed")
+    assert judged(low, 2.6, features=["avx2"]).endswith("of a processor without amx_bf16")
+    assert judged("plan", 1) == "none"
+
+
+@pytest.mark.parametrize("name", compact_nets.NETS)
+def test_every_net_is_raced_against_its_compact_copy(name):
+    found = compact_nets.measure(name, width=4, repeats=1, device=CPU, size=8)
+    assert found["difference"] < 1e-3 and found["ratio"] > 0
 
 
 def test_the_full_size_measurement_runs_at_a_tiny_one(tmp_path):
