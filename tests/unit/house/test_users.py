@@ -41,6 +41,9 @@ FOLDERS = {
     "origins": TABLE,
     "leaderboard": TABLE | {"plan"},
     "thin_ice": TABLE | {"plan"},
+    "best_known": TABLE,
+    "agreement": TABLE,
+    "survey": TABLE,
     # run by hand
     "bench": TRAINING | {"attacks", "bench", "compact", "pruning"},
 }
