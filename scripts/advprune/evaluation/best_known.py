@@ -70,4 +70,4 @@ def area(distance: NDArray[np.float64], radius: float) -> float:
     Exact: the integral of the share of distances beyond r, over r up to `radius`, is the mean of
     the distances cut off there.
     """
-    return float(np.minimum(distance, radius).mean() / radius)
+    return float(np.minimum(distance / radius, 1).mean())

@@ -30,7 +30,7 @@ FOLDERS = {
     "hofmn": ATTACK,
     "reliability": ATTACK | {"evaluation"},
     "pgd": TORCH | {"compact", "evaluation", "training"},
-    "other_attacks": ATTACK,
+    "other_attacks": ATTACK | {"evaluation"},
     "corruptions": TORCH | {"compact", "evaluation"},
     "costs": TORCH | {"compact", "evaluation"},
     "evaluate": FILES | {"attacks", "evaluation", "plan"},

@@ -117,8 +117,8 @@ def _agreement(ranks: pd.DataFrame) -> list[str]:
     elif len(said) > 1:
         said.append(
             "The method is the unit: intervals say what another choice of methods could have "
-            "given. They do not hold the chance of trainings, and with fewer than ten methods "
-            "drawing with replacement gives too narrow ones."
+            "given. They do not hold the chance of trainings, and are too narrow with very few "
+            "methods (docs/answers.md)."
         )
     return said
 
