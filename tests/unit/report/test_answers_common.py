@@ -155,3 +155,9 @@ def test_equal_runs_give_equal_sections(tmp_path):
         for _ in range(2)
     )
     assert first == second
+
+
+def test_one_method_is_compared_with_nothing(tmp_path):
+    told = next(sections([model("hydra"), dense()], tmp_path)).text
+    assert any("nothing is compared" in text for text in told)
+    assert any("so that none is tested" in text for text in told)

@@ -71,9 +71,9 @@ def test_a_known_effect_is_recovered():
 
 def test_no_effect_gives_intervals_that_cover_zero_at_about_their_level():
     rng = np.random.default_rng(3)
-    found = [stage(simulated(rng)) for _ in range(120)]
+    found = [stage(simulated(rng)) for _ in range(60)]
     missed = sum(f["low"] > 0 or f["high"] < 0 for f in found)
-    assert missed <= 14  # of 120 about 6; more than 14 would happen once in 1,000
+    assert missed <= 9  # of 60 about 3; more than 9 would happen about once in 1,000
 
 
 def test_a_method_counts_once_however_many_rows_it_has():

@@ -48,7 +48,9 @@ def effects(rows: pd.DataFrame) -> pd.DataFrame:
         compare = _within if trait.within else _between
         levels = sorted(set(chosen[trait.key].dropna()) - {trait.base})
         found += [compare(chosen, trait, level) for level in levels]
-    frame = pd.DataFrame([row for row in found if row["methods"]]).reindex(columns=COLUMNS)
+    frame = pd.DataFrame([row for row in found if row["methods"] and row["base_methods"]]).reindex(
+        columns=COLUMNS
+    )
     frame["p_adjusted"] = frame["p_adjusted"].astype(float)
     tested = frame["p"].notna()
     frame.loc[tested, "p_adjusted"] = holm(frame.loc[tested, "p"].tolist())

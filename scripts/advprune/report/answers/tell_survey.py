@@ -58,7 +58,10 @@ def _best(rows: pd.DataFrame, top: pd.DataFrame, names: Mapping[str, str]) -> li
     for _, row in first.head(4).iterrows():
         own = top[(top[PLACE] == row[PLACE]).all(axis=1)]
         all_ = rows[(rows[PLACE] == row[PLACE]).all(axis=1)]
-        others = [names.get(m, m) for m in own["method"][1:]]
+        rest = own.iloc[1:]
+        others = [
+            f"{names.get(r.method, r.method)} {words.share(r.worst)}" for r in rest.itertuples()
+        ]
         level = f"not told from it: {words.listed(others, MOST_NAMES)}" if others else "alone"
         certain = "as methods, over trainings too" if row["mark"] == "≈ best" else "on these nets"
         said.append(
@@ -69,7 +72,7 @@ def _best(rows: pd.DataFrame, top: pd.DataFrame, names: Mapping[str, str]) -> li
             f"{', the first among them' if row['doubted'] else ''}."
         )
     if len(first) > 4:
-        said[-1] += f" The other {len(first) - 4} groups are in the table."
+        said[-1] += f" {words.count(len(first) - 4, 'more group')} in the table."
     return said
 
 
@@ -78,8 +81,8 @@ def _share(shared: pd.DataFrame) -> str:
         "What do they share? A method counts to the top if it is there in more than half of its "
         "groups, and once, however many rows it has; variants are left out. "
     )
-    if not len(shared):
-        return start + "There is nothing to count."
+    if not len(shared) or not (shared["top_of"] * shared["rest_of"]).any():
+        return start + "There are no methods on both sides, and nothing is compared."
     sure = shared[shared["p_adjusted"] < 0.05]
     if len(sure):
         return (
@@ -115,17 +118,10 @@ def _effects(effects: pd.DataFrame) -> list[str]:
         "counted in the saved nets: one rate is the same share kept by all layers."
     ]
     tested = effects[effects["p"].notna()]
-    sure = tested[tested["p_adjusted"] < 0.05]
-    told = [f"{contrast(row)}: {_value(row)}" for _, row in sure.iterrows()]
-    said.append(
-        f"Of {words.count(len(tested), 'contrast')} with at least {FEWEST} methods on each side, "
-        + (
-            f"{len(told)} stand up to adjusting for all of them: {'; '.join(told)}."
-            if told
-            else "none stands up to adjusting for all of them: the methods of one family differ "
-            "among themselves by more than the families do."
-        )
-    )
+    if not len(tested):
+        said.append(f"No contrast has {FEWEST} methods on each side, so that none is tested.")
+    else:
+        said.append(_sure(tested))
     few = effects[effects["p"].isna() & effects["difference"].notna()]
     if len(few):
         names = [contrast(row) for _, row in few.iterrows()]
@@ -148,6 +144,21 @@ def _effects(effects: pd.DataFrame) -> list[str]:
             "part of the others."
         )
     return said
+
+
+def _sure(tested: pd.DataFrame) -> str:
+    """Which contrasts of those that have a p stand up to adjusting for all of them."""
+    sure = tested[tested["p_adjusted"] < 0.05]
+    told = [f"{contrast(row)}: {_value(row)}" for _, row in sure.iterrows()]
+    found = (
+        f"{len(told)} stand up to adjusting for all of them: {'; '.join(told)}."
+        if told
+        else "none stands up to adjusting for all of them: with so few methods, which differ among "
+        "themselves, the data do not tell the families apart. That is not to say that a trait "
+        "changes nothing; the intervals say how much it might."
+    )
+    count = words.count(len(tested), "contrast")
+    return f"Of {count} with at least {FEWEST} methods on each side, {found}"
 
 
 def _value(row: pd.Series) -> str:
