@@ -56,6 +56,7 @@ rule other_attacks:
     input:
         data=images("test"),
         checkpoint=PATHS.of_model("checkpoint.safetensors"),
+        reliability=PATHS.of_model("reliability.json"),
         autoattack=shards("autoattack-{shard}.csv", "autoattack"),
         distances=shards("hofmn-{shard}.csv", "hofmn"),
     output:

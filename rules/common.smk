@@ -124,6 +124,19 @@ def page_job(script, spec=None):
     return job(script, spec) | {"options": with_methods, "methods": contents}
 
 
+def config_job(script, name, file):
+    """The same with a file of config/ besides, as the option of that name."""
+    parameters = page_job(script)
+    first = parameters["options"]
+
+    def with_file(wildcards, input, output):
+        given = f' --{name} "$ADVPRUNE_CHECKOUT"/config/{file}'
+        return first(wildcards, input, output) + given
+
+    content = sha256(os.path.join(ROOT, "config", file))
+    return parameters | {"options": with_file, name: content}
+
+
 def run(script):
     """Command of a job without a specification."""
     path = f'"$ADVPRUNE_CHECKOUT"/scripts/{script}.py'
@@ -337,3 +350,5 @@ if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]
 if CONFIG["evaluation"].get("corruptions"):
     TABLES += ["corruptions.csv", "corruptions_means.csv"]
+# what the page has a section of, each with its table and figure
+SECTIONS = [PATHS.section(key) for key in ("survey", "agreement", "best_known")]

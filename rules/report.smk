@@ -127,6 +127,71 @@ rule thin_ice:
         run_spec("thin_ice")
 
 
+rule best_known:
+    """HO-FMN's curves beside those of the nearest points that anything found."""
+    input:
+        evaluations=gathered("evaluations"),
+        others=gathered("other_attacks") if "other_attacks.csv" in TABLES else [],
+    output:
+        csv=PATHS.summary("best_known.csv"),
+        pdf=PATHS.summary("best_known.pdf"),
+        png=PATHS.summary("best_known.png"),
+        section=PATHS.section("best_known"),
+    log:
+        PATHS.log("best_known"),
+    priority: FIRST
+    conda:
+        environment("report")
+    params:
+        **page_job("best_known"),
+    shell:
+        run("best_known")
+
+
+rule agreement:
+    """Results beside published ones, and how far the ranks agree."""
+    input:
+        evaluations=gathered("evaluations"),
+    output:
+        csv=PATHS.summary("agreement.csv"),
+        ranks=PATHS.summary("agreement_ranks.csv"),
+        pdf=PATHS.summary("agreement.pdf"),
+        png=PATHS.summary("agreement.png"),
+        section=PATHS.section("agreement"),
+    log:
+        PATHS.log("agreement"),
+    priority: FIRST
+    conda:
+        environment("report")
+    params:
+        **config_job("agreement", "published", "published/leaderboard.csv"),
+    shell:
+        run("agreement")
+
+
+rule survey:
+    """The survey's questions: the best, what they share, what traits change, what goes wrong."""
+    input:
+        evaluations=gathered("evaluations"),
+    output:
+        effects=PATHS.summary("survey_effects.csv"),
+        top=PATHS.summary("survey_top.csv"),
+        shared=PATHS.summary("survey_shared.csv"),
+        issues=PATHS.summary("survey_issues.csv"),
+        pdf=PATHS.summary("survey.pdf"),
+        png=PATHS.summary("survey.png"),
+        section=PATHS.section("survey"),
+    log:
+        PATHS.log("survey"),
+    priority: FIRST
+    conda:
+        environment("survey")
+    params:
+        **page_job("survey"),
+    shell:
+        run("survey")
+
+
 rule origins:
     """Commit, device, width and dates of the jobs behind every model; they are no columns."""
     input:

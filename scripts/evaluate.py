@@ -9,6 +9,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
 from advprune.base.provenance import provenance, sha256
 from advprune.base.record import from_json, to_dict
+from advprune.evaluation import best_known
 from advprune.evaluation.evaluate import evaluate, training
 from advprune.evaluation.reliability import summarise
 from advprune.jobs import cli
@@ -32,7 +33,7 @@ def main() -> None:
     autoattack, hofmn = read_tables(args.autoattack), read_tables(args.distances)
     record = evaluate(
         to_dict(spec.row),
-        fields(args.audit, "an audit", "reasons"),
+        fields(args.audit, "an audit", "reasons", "layers"),
         autoattack,
         hofmn,
         [text for path in args.warnings for text in warnings_of(path)] + searched(spec),
@@ -45,6 +46,8 @@ def main() -> None:
     record["settings"] = {k: v for k, v in to_dict(spec).items() if k in SETTINGS}
     checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")
     record["reliability"] = summarise(autoattack, hofmn, checked, spec.eps)
+    found = best_known.nearest(autoattack, hofmn, checked["missed"], spec.eps)
+    record["best_known"] = best_known.summarise(found, spec.eps)
     write_json(args.out, record)
     write_json(args.card, card(args, spec, checkpoint))
 

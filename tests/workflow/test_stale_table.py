@@ -13,9 +13,10 @@ import pytest
 from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
-PAGES = {"compare", "table", "curves", "thin_ice", "origins", "leaderboard"}
+ANSWERS = {"best_known", "agreement", "survey"}
+PAGES = {"compare", "table", "curves", "thin_ice", "origins", "leaderboard"} | ANSWERS
 SUMMARIES = {"gather"} | PAGES
-GATHERED = {"gather", "compare", "curves", "origins", "leaderboard"}
+GATHERED = {"gather", "compare", "curves", "origins", "leaderboard"} | ANSWERS
 NUMBERS = {"evaluate"} | GATHERED
 CHECKED = {"reliability"} | NUMBERS
 ICE = {"thin_ice", "leaderboard"}  # distances before and after pruning
@@ -77,6 +78,9 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/compare.py", {"compare"}),
         ("scripts/curves.py", {"curves", "leaderboard"}),  # the page shows the figure
         ("scripts/leaderboard.py", {"leaderboard"}),
+        ("scripts/best_known.py", {"best_known"}),
+        ("scripts/agreement.py", {"agreement"}),
+        ("scripts/survey.py", {"survey"}),
         ("scripts/external.py", set()),
         ("scripts/advprune/cli/verify.py", set()),
         ("scripts/other_attacks.py", set()),  # off in this run
@@ -97,6 +101,8 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/attacks/fmn.py", TUNED),
         ("scripts/advprune/attacks/square.py", {"autoattack"} | CHECKED),
         ("scripts/advprune/evaluation/evaluate.py", NUMBERS),
+        ("scripts/advprune/evaluation/best_known.py", NUMBERS),
+        ("scripts/advprune/report/answers/effects.py", {"survey"}),
         ("scripts/advprune/evaluation/pgd.py", {"pgd"} | NUMBERS),
         # a changed check concerns no net that has passed it
         ("scripts/check_net.py", set()),
@@ -105,10 +111,10 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/identity/judge.py", set()),
         ("scripts/origins.py", {"origins", "leaderboard"}),
         ("scripts/advprune/report/records.py", PAGES),
-        ("scripts/advprune/report/paired.py", {"compare", "leaderboard"}),
+        ("scripts/advprune/report/paired.py", {"compare", "survey", "leaderboard"}),
         ("scripts/advprune/report/costs.py", {"table", "leaderboard"}),
         ("scripts/advprune/models/precision.py", TRAINED),
-        ("scripts/advprune/report/style.py", {"curves"} | ICE),
+        ("scripts/advprune/report/style.py", {"curves"} | ICE | ANSWERS),
         ("scripts/advprune/report/page.py", {"leaderboard"}),
         ("scripts/advprune/plan/protocol.py", set()),
         ("scripts/advprune/plan/machine.py", set()),
@@ -118,6 +124,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("config/methods/awt.yaml", set()),
         ("config/config.yaml", set()),
         ("config/all.yaml", set()),
+        ("config/published/leaderboard.csv", {"agreement"}),
         ("workflow/profiles/default/config.yaml", set()),
     ],
 )

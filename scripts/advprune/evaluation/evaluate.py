@@ -60,7 +60,8 @@ def evaluate(
         "images": len(autoattack),
         "robust_images": pack(verdicts["worst"]),
         "audit": {k: v for k, v in audit.items() if k not in ("layers", "reasons")},
-        "curve": _curve(hofmn["distance"].to_numpy(), eps),
+        "curve": curve(hofmn["distance"].to_numpy(), eps),
+        "layers": layers(audit["layers"]),
         "broken_by": {str(k): int(n) for k, n in sorted(broken.items()) if k},
         "warnings": sorted(set(warnings)),
         "status": "flagged" if reasons else "ok",
@@ -89,8 +90,28 @@ def training(card: Mapping[str, Any], pgd: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _curve(distance: np.ndarray, eps: float) -> dict[str, list[float]]:
-    """Security evaluation curve of HO-FMN with its 95 % band."""
+def layers(counted: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """What pruning left of the layers, from the `removed` and `units` of each.
+
+    `empty` counts layers without any unit; the shares that the layers keep reach from `lowest` to
+    `highest`, None without layers. `one_rate` says whether all keep the same share, to within one
+    unit or half a percent of what is kept.
+    """
+    removed, units = (np.array([v[k] for v in counted.values()]) for k in ("removed", "units"))
+    kept = units - removed
+    expected = units * kept.sum() / max(units.sum(), 1)
+    shares = (kept / units).tolist()
+    return {
+        "layers": len(units),
+        "empty": int((kept == 0).sum()),
+        "lowest": min(shares, default=None),
+        "highest": max(shares, default=None),
+        "one_rate": bool((np.abs(kept - expected) <= np.maximum(1, 0.005 * expected)).all()),
+    }
+
+
+def curve(distance: np.ndarray, eps: float) -> dict[str, list[float]]:
+    """Security evaluation curve of distances [images] with its 95 % band, up to twice eps."""
     grid = [2 * eps * i / (CURVE_POINTS - 1) for i in range(CURVE_POINTS)]
     robust = [int(robust_at(distance, radius).sum()) for radius in grid]
     bounds = [wilson(count, len(distance)) for count in robust]

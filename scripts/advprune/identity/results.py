@@ -159,7 +159,8 @@ class Results:
             "costs": {"audit": f"{folder}/audit.json"} | checkpoint,
         }
         if self._evaluation.get("other_attacks"):
-            inputs["other_attacks"] = test | attacked
+            checked = {"reliability": f"{folder}/reliability.json"}
+            inputs["other_attacks"] = test | attacked | checked
         if self._evaluation.get("corruptions"):
             source = self._protocol.data_source(model.dataset)
             files = [self._layout.corrupted(f).format(dataset=source) for f in CORRUPTIONS]

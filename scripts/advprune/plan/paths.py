@@ -93,6 +93,10 @@ class Layout:
         """A file about the distances of all models of one target, before and after pruning."""
         return f"{self.root}/thin_ice/{{dataset}}-{{arch}}-{{target}}{ending}"
 
+    def section(self, key: str) -> str:
+        """What an analysis hands to the page."""
+        return f"{self.root}/sections/{key}.json"
+
     def of_model(self, name: str) -> str:
         """A file in the model's folder."""
         return f"{self.model}/{name}"

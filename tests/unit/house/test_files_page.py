@@ -5,6 +5,7 @@ import pytest
 from advprune.attacks.verdicts import AUTOATTACK, HOFMN
 from advprune.plan.verdicts import CORRUPTIONS
 from advprune.report import costs, paired, records, tables
+from advprune.report.answers import agreement, best_known, common, effects
 from helpers.documented import CARD, COLUMNS, FILES, columns_of
 
 MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
@@ -16,6 +17,13 @@ MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
         ("leaderboard.csv", tables.COLUMNS),
         ("comparison.csv", paired.COLUMNS),
         ("costs.csv", [*records.IDENTITY, *costs.COUNTS, *costs.TIMES]),
+        ("best_known.csv", best_known.COLUMNS),
+        ("agreement.csv", agreement.COLUMNS),
+        ("agreement_ranks.csv", agreement.RANKS),
+        ("survey_top.csv", common.TOP),
+        ("survey_shared.csv", common.TRAITS),
+        ("survey_issues.csv", common.ISSUES),
+        ("survey_effects.csv", effects.COLUMNS),
         (f"{MODEL}/autoattack-3.csv", list(AUTOATTACK)),
         (f"{MODEL}/hofmn-0.csv", list(HOFMN)),
     ],

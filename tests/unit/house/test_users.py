@@ -30,7 +30,7 @@ FOLDERS = {
     "hofmn": ATTACK,
     "reliability": ATTACK | {"evaluation"},
     "pgd": TORCH | {"compact", "evaluation", "training"},
-    "other_attacks": ATTACK,
+    "other_attacks": ATTACK | {"evaluation"},
     "corruptions": TORCH | {"compact", "evaluation"},
     "costs": TORCH | {"compact", "evaluation"},
     "evaluate": FILES | {"attacks", "evaluation", "plan"},
@@ -41,6 +41,9 @@ FOLDERS = {
     "origins": TABLE,
     "leaderboard": TABLE | {"plan"},
     "thin_ice": TABLE | {"plan"},
+    "best_known": TABLE,
+    "agreement": TABLE,
+    "survey": TABLE,
     # run by hand
     "bench": TRAINING | {"attacks", "bench", "compact", "pruning"},
 }
