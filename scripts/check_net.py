@@ -17,10 +17,9 @@ def main() -> None:
     args = parser.parse_args()
     cli.open_log(args.log)
     spec = from_json(CheckNetSpec, args.spec)
-    sizes = (spec.width, spec.classes, spec.channels, spec.size)
     # the moments of the images are not known yet
-    moments = ((0.5,) * spec.channels, (0.25,) * spec.channels)
-    found = check_net(registry.NetSpec(spec.arch, *sizes, *moments), STRUCTURES)
+    moments = {"mean": (0.5,) * spec.channels, "std": (0.25,) * spec.channels}
+    found = check_net(registry.NetSpec.of(spec, **moments), STRUCTURES)
     cli.log.info("%s", found)
     write_json(args.out, found)
     write_card(args.out, "check_net", spec, {})

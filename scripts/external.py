@@ -14,8 +14,7 @@ def main() -> None:
     parser = jobs.parser(__doc__, "source", "out")
     job = jobs.start(parser, __file__, ExternalSpec, inputs=("source",))
     spec = job.spec
-    sizes = (spec.width, spec.classes, spec.channels, spec.size)
-    net_spec = NetSpec(spec.arch, *sizes, spec.mean, spec.std)
+    net_spec = NetSpec.of(spec)
     asked = Asked(spec.rename, spec.key, spec.masks, spec.scores, spec.moments)
     found = convert(job.args.source, net_spec, asked, spec.sparsity)
     card = job.card(source=found.about, marks=found.marks)

@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--extra", type=Path, help="more images to train with")
     job = jobs.start(parser, __file__, PretrainSpec, inputs=("data", "extra"))
     args, spec = job.args, job.spec
-    net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())
+    net_spec = NetSpec.of(spec, **job.data.net_fields())
     net = build(net_spec, generator(spec.seed, "init")).to(job.device)
     with jobs.resume_state(args.out) as state:
         objective = make(spec.objective, spec.threat)

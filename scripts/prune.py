@@ -25,7 +25,7 @@ def main() -> None:
         loaded = job.checkpoint(args.pretrained, job.data)
         net, net_spec = loaded.net, loaded.spec
     else:
-        net_spec = NetSpec(spec.arch, spec.width, **job.data.net_fields())
+        net_spec = NetSpec.of(spec, **job.data.net_fields())
         net = build(net_spec, generator(spec.seed, "init")).to(job.device)
     mk.check_sparsity(net, spec.structure, spec.sparsity)
     teacher = copy.deepcopy(net).eval() if spec.teacher else None

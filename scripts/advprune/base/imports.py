@@ -83,6 +83,18 @@ def modules_in(package: str) -> list[str]:
 
 
 @functools.cache
+def defaulted(module: str, function: str) -> frozenset[str]:
+    """Names of the arguments by name alone of a module's function that have a default.
+
+    `module` is dotted, below the library. Nothing is imported; without the function there are none.
+    """
+    (path,) = (p for p in _files(f"{PACKAGE}.{module}") if p.stem == module.rpartition(".")[2])
+    found = [n for n in _tree(path).body if isinstance(n, ast.FunctionDef) and n.name == function]
+    pairs = [p for n in found for p in zip(n.args.kwonlyargs, n.args.kw_defaults, strict=True)]
+    return frozenset(argument.arg for argument, default in pairs if default is not None)
+
+
+@functools.cache
 def fields(module: str) -> frozenset[str]:
     """Names of the fields that the classes of a module (dotted, below the library) declare.
 

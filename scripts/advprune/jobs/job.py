@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import hashlib
 import json
 import logging
@@ -23,6 +24,7 @@ from advprune.data.batches import to_float
 from advprune.data.dataset import TestData, TrainingData
 from advprune.jobs import cli, provenance
 from advprune.models.checkpoint import Loaded, load_checkpoint
+from advprune.models.names import OPTIONS
 from advprune.plan import code
 
 log = logging.getLogger("advprune")
@@ -90,13 +92,13 @@ class Job(Generic[S]):
     def checkpoint(self, path: Path, data: TrainingData | TestData) -> Loaded:
         """Read a checkpoint onto the job's device; one of another net or data is a UserError."""
         loaded = load_checkpoint(path, self.device)
-        found, wanted = loaded.spec.to_dict(), data.image_fields()
-        if any(found[key] != wanted[key] for key in wanted):
+        found, wanted = loaded.spec, data.image_fields()
+        if any(getattr(found, key) != wanted[key] for key in wanted):
             raise UserError(f"{path}: is for other images than those of {data.name}")
-        net = {key: getattr(self.spec, key, found[key]) for key in ("arch", "width")}
-        if any(found[key] != net[key] for key in net):
-            is_, not_ = (f"a {n['arch']} of width {n['width']}" for n in (found, net))
-            raise UserError(f"{path}: is {is_}, not {not_}")
+        net = ("arch", "width", *OPTIONS)
+        asked = {key: getattr(self.spec, key, getattr(found, key)) for key in net}
+        if found != (other := dataclasses.replace(found, **asked)):
+            raise UserError(f"{path}: is a {found}, not a {other}")
         return loaded
 
     def test_shard(

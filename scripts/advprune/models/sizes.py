@@ -4,10 +4,12 @@ A test holds them against the nets themselves. A net that is not in `LAYERS` has
 before it is built, and what they would tell is found out by its first job.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Layer:
 
 
 def resnet18(width: int, classes: int, channels: int) -> list[Layer]:
-    """Layers in the order of the net."""
+    """Layers in the order of the net; the pre-activation net has the same."""
     found, inputs = [Layer(width, channels)], width
     for outputs in (width, 2 * width, 4 * width, 8 * width):
         found += [Layer(outputs, inputs), Layer(outputs, outputs)]
@@ -35,17 +37,24 @@ def resnet18(width: int, classes: int, channels: int) -> list[Layer]:
     return [*found, Layer(classes, inputs, 0)]
 
 
-def vgg16(width: int, classes: int, channels: int) -> list[Layer]:
+def vgg16(
+    width: int,
+    classes: int,
+    channels: int,
+    final_pool: str = "none",
+    hidden: Sequence[int] | None = None,
+) -> list[Layer]:
     """Layers in the order of the net."""
     stages = [width * units for units in (1, 1, 2, 2, 4, 4, 4, 8, 8, 8, 8, 8, 8)]
     found = [Layer(out, into) for into, out in pairwise([channels, *stages])]
-    head = [32 * width, 4 * width, 4 * width, classes]
+    inner = [4 * width, 4 * width] if hidden is None else hidden
+    head = [8 * width * (4 if final_pool == "none" else 1), *inner, classes]
     return found + [Layer(out, into, 0) for into, out in pairwise(head)]
 
 
-def wrn_28_4(width: int, classes: int, channels: int) -> list[Layer]:
+def wrn_28(width: int, classes: int, channels: int, factor: int) -> list[Layer]:
     """Layers in the order of the net."""
-    inputs = max(1, width // 4)
+    inputs = max(1, width // factor)
     found = [Layer(inputs, channels)]
     for outputs in (width, 2 * width, 4 * width):
         found += [Layer(outputs, inputs), Layer(outputs, outputs)]
@@ -55,16 +64,26 @@ def wrn_28_4(width: int, classes: int, channels: int) -> list[Layer]:
     return [*found, Layer(classes, inputs, 0)]
 
 
-LAYERS: dict[str, Callable[[int, int, int], list[Layer]]] = {
+LAYERS: dict[str, Callable[..., list[Layer]]] = {
+    "preact_resnet18": resnet18,
     "resnet18": resnet18,
     "vgg16": vgg16,
-    "wrn_28_4": wrn_28_4,
+    "wrn_28_10": partial(wrn_28, factor=10),
+    "wrn_28_4": partial(wrn_28, factor=4),
 }
 
 
-def layers(arch: str, width: int, classes: int, channels: int) -> list[Layer] | None:
-    """Convolutions and linear layers of a net, in order; None of a net that is not known."""
-    return LAYERS[arch](width, classes, channels) if arch in LAYERS else None
+def layers(
+    arch: str, width: int, classes: int, channels: int, **options: Any
+) -> list[Layer] | None:
+    """Convolutions and linear layers of a net, in order; None of a net that is not known.
+
+    `options` are the net's, None for its own default.
+    """
+    if arch not in LAYERS:
+        return None
+    given = {key: value for key, value in options.items() if value is not None}
+    return LAYERS[arch](width, classes, channels, **given)
 
 
 def units(net: list[Layer], structure: str) -> list[int]:

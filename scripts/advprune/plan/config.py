@@ -16,7 +16,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import write_text
 from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
-from advprune.models.names import known_nets
+from advprune.models.names import OPTIONS, known_nets, options_of
 from advprune.plan import variants
 from advprune.plan.checks import check_config, expanded
 
@@ -78,6 +78,7 @@ def load_config(
     config["datasets"] = {n: e | {"eps": str(e["eps"])} for n, e in config["datasets"].items()}
     _check_names(config, "dataset", "dataset", known_datasets())
     _check_names(config, "arch", "architecture", known_nets())
+    _check_options(config)
     for i, block in enumerate(config["grid"]):
         for kind in ("datasets", "archs"):
             for name in block[kind]:
@@ -124,6 +125,17 @@ def _check_names(config: dict[str, Any], kind: str, word: str, known: list[str])
             raise UserError(f"config: unknown {word} '{own}' (known: {', '.join(known)})")
         if own != name:
             variants.check_name(name, known, f"config: {kind}s")
+
+
+def _check_options(config: dict[str, Any]) -> None:
+    """Refuse an option that a net does not have."""
+    for name, entry in config["archs"].items():
+        net = variants.base(config, "arch", name)
+        taken = options_of(net)
+        for key in OPTIONS:
+            if key in entry and key not in taken:
+                has = ", ".join(taken) or "none"
+                raise UserError(f"config: archs.{name}: {net} has no option {key} (it has: {has})")
 
 
 def _spelled_out(block: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.base.record import to_dict
 from advprune.data.specs import spec_of
+from advprune.models.sizes import Layer, layers
 from advprune.plan import external, extra, released, specs, variants
 from advprune.plan.config import fraction, read_yaml
 from advprune.plan.feasible import rates
@@ -87,6 +88,11 @@ class Protocol:
     def net(self, dataset: str, arch: str) -> specs.CheckNetSpec:
         """A net for a dataset's images."""
         return specs.CheckNetSpec(**self._net(arch) | self._images(dataset))
+
+    def layers(self, dataset: str, arch: str) -> list[Layer] | None:
+        """Layers of the net for a dataset's images; None if they are not known before it is built."""
+        images = self._images(dataset)
+        return layers(classes=images["classes"], channels=images["channels"], **self._net(arch))
 
     def pretrain(self, dataset: str, arch: str, method: str, seed: int) -> specs.PretrainSpec:
         """The pretraining that a method starts from."""
@@ -182,11 +188,9 @@ class Protocol:
     def _check_rates(self, trained: list[Model]) -> None:
         """Refuse sparsities that a net is too small for."""
         for place in dict.fromkeys((m.dataset, m.arch) for m in trained):
-            net, images = self._net(place[1]), self._images(place[0])
-            sizes = (net["arch"], net["width"], images["classes"], images["channels"])
             asked = [m for m in trained if (m.dataset, m.arch) == place]
             keys = [(self.methods[m.method].key, m.structure, m.sparsity) for m in asked]
-            rates.check("/".join(place), sizes, dict.fromkeys(keys))
+            rates.check("/".join(place), self.layers(*place), dict.fromkeys(keys))
 
     def _plan(self, dataset: str, arch: str, method: str) -> MethodPlan:
         return self._methods.plan(method, self.dataset(dataset), self.arch(arch))
@@ -199,7 +203,13 @@ class Protocol:
         return f"{content['objective']['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def _net(self, arch: str) -> dict[str, Any]:
-        return {"arch": self.arch(arch), "width": self.config["archs"][arch]["width"]}
+        entry = self.config["archs"][arch]
+        return {
+            "arch": self.arch(arch),
+            "width": entry["width"],
+            "final_pool": entry.get("final_pool"),
+            "hidden": tuple(entry["hidden"]) if "hidden" in entry else None,
+        }
 
     def _images(self, dataset: str) -> dict[str, int]:
         data = spec_of(self.dataset(dataset))

@@ -2,7 +2,8 @@
 
 Written by `plan.protocol`, read by the script of the same name. Declarations only: their values
 are part of a job's identity by themselves, so this file is not (`base.imports`). Radii and steps
-are numbers in [0, 1] pixel units, `sparsity` is the removed share, in [0, 1). Never change a
+are numbers in [0, 1] pixel units, `sparsity` is the removed share, in [0, 1). `final_pool` and
+`hidden` are options of the net, None for its own default (`models.registry`). Never change a
 default here: results made with the old one would pass for results of the new one.
 """
 
@@ -110,6 +111,8 @@ class CheckNetSpec:
     classes: int
     channels: int
     size: int
+    final_pool: str | None = None
+    hidden: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ class PretrainSpec:
     recipe: Recipe
     extra: float = 0.0
     precision: str = "fp32"
+    final_pool: str | None = None
+    hidden: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,8 @@ class PruneSpec:
     teacher: bool = False
     extra: float = 0.0
     precision: str = "fp32"
+    final_pool: str | None = None
+    hidden: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -181,6 +188,8 @@ class ExternalSpec:
     scores: str | None = None
     moments: str | None = None
     sparsity: float = 0.0
+    final_pool: str | None = None
+    hidden: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from advprune.models.graph import macs
 from advprune.models.registry import NetSpec, build
 from advprune.plan.config import split_size
 from advprune.plan.grid import Model
-from advprune.plan.specs import PretrainSpec, PruneSpec
+from advprune.plan.specs import CheckNetSpec, PretrainSpec, PruneSpec
 from advprune.watch.place import Run
 from advprune.watch.tasks import Task
 
@@ -84,12 +84,11 @@ def _of_loss(name: str, steps: int) -> int:
 
 
 def _macs(run: Run, model: Model) -> int:
-    spec = run.protocol.net(model.dataset, model.arch)
-    return _counted(spec.arch, spec.width, spec.classes, spec.channels, spec.size)
+    return _counted(run.protocol.net(model.dataset, model.arch))
 
 
 @functools.cache
-def _counted(arch: str, width: int, classes: int, channels: int, size: int) -> int:
-    moments = ((0.5,) * channels, (0.5,) * channels)
-    net = build(NetSpec(arch, width, classes, channels, size, *moments), torch.Generator())
-    return sum(macs(net, (channels, size, size)).values())
+def _counted(spec: CheckNetSpec) -> int:
+    moments = {"mean": (0.5,) * spec.channels, "std": (0.5,) * spec.channels}
+    net = build(NetSpec.of(spec, **moments), torch.Generator())
+    return sum(macs(net, (spec.channels, spec.size, spec.size)).values())

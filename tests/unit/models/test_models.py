@@ -163,7 +163,7 @@ def test_description_survives_json():
 
 
 def test_wrong_descriptions_are_user_errors():
-    with pytest.raises(UserError, match=r"'lenet' \(known: resnet18, vgg16, wrn_28_4\)"):
+    with pytest.raises(UserError, match=r"'lenet' \(known: preact_resnet18, resnet18, "):
         build(replace(SMALL, arch="lenet"))
     with pytest.raises(UserError, match="depth, width"):
         values = SMALL.to_dict()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from advprune.base.errors import UserError
 from advprune.data.specs import spec_of
-from advprune.models.sizes import layers
 from advprune.plan.config import split_size
 from advprune.plan.grid import Model
 from advprune.plan.protocol import Protocol
@@ -65,9 +64,7 @@ def check(needed: Estimate, there: int, free: int) -> str:
 
 
 def _weights(protocol: Protocol, model: Model) -> int:
-    spec = spec_of(protocol.dataset(model.dataset))
-    width = protocol.config["archs"][model.arch]["width"]
-    found = layers(protocol.arch(model.arch), width, spec.classes, spec.shape[0])
+    found = protocol.layers(model.dataset, model.arch)
     return sum(layer.weights for layer in found or [])
 
 

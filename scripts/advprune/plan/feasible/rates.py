@@ -4,17 +4,16 @@ import math
 from collections.abc import Iterable, Iterator
 
 from advprune.base.errors import UserError
-from advprune.models.sizes import Layer, layers, units
+from advprune.models.sizes import Layer, units
 
 Setting = tuple[str, str, str]  # method, structure, sparsity as text
 
 
-def check(net: str, sizes: tuple[str, int, int, int], settings: Iterable[Setting]) -> None:
+def check(net: str, found: list[Layer] | None, settings: Iterable[Setting]) -> None:
     """Refuse, as a UserError, a sparsity that leaves less units than a method keeps at least.
 
-    `net` is the name in the configuration, `sizes` are architecture, width, classes and channels.
+    `net` is the name in the configuration, `found` its layers, None where they are not known.
     """
-    found = layers(*sizes)
     if found is None:
         return
     for method, structure, sparsity in settings:
