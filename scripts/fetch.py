@@ -7,8 +7,9 @@ from advprune.base.files import write_json
 from advprune.base.provenance import sha256
 from advprune.base.record import from_json, to_dict
 from advprune.jobs import cli
-from advprune.models.released.arrival import NotAvailable, check_kind, match
+from advprune.models.released.arrival import match
 from advprune.models.released.download import fetch
+from advprune.models.released.kinds import NotAvailableError, check_kind
 from advprune.plan.specs import FetchSpec
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     found: dict[str, Any] = {"key": spec.key, "file_id": spec.file_id, "path": str(path)}
     try:
         found |= {"available": True} | arrived(spec, path, args.local)
-    except NotAvailable as reason:
+    except NotAvailableError as reason:
         cli.log.warning("not available: %s", reason)
         found |= {"available": False, "reason": str(reason)}
     write_json(args.out, found)
@@ -35,12 +36,12 @@ def arrived(spec: FetchSpec, path: Path, local: bool) -> dict[str, Any]:
     """Size, hash and layout of the file, which is fetched unless it is there."""
     if not path.is_file():
         if local:
-            raise NotAvailable(f"released_root has no {spec.file_name}")
+            raise NotAvailableError(f"released_root has no {spec.file_name}")
         fetch(spec.url.format(id=spec.file_id), path, check_kind)
     check_kind(path)
     hashed = sha256(path)
     if spec.sha256 and hashed != spec.sha256:
-        raise NotAvailable(
+        raise NotAvailableError(
             f"another file than before: its SHA-256 is {hashed[:16]}…, the lock file has "
             f"{spec.sha256[:16]}…; take its line out of the lock file to use the new one"
         )

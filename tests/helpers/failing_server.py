@@ -42,7 +42,7 @@ def running() -> Iterator[FailingServer]:
     found = FailingServer()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             found.answer(self)
 
         def log_message(self, *_: object) -> None:
@@ -62,7 +62,7 @@ def running() -> Iterator[FailingServer]:
 
 def _send(handler: BaseHTTPRequestHandler, code: int, body: bytes, **headers: str) -> None:
     handler.send_response(code)
-    for key, value in ({"Content-Length": str(len(body))} | headers).items():
+    for key, value in ({"Content_Length": str(len(body))} | headers).items():
         handler.send_header(key.replace("_", "-"), value)
     handler.end_headers()
     handler.wfile.write(body)

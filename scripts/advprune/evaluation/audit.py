@@ -64,9 +64,10 @@ def audit(
 ) -> dict[str, Any]:
     """Recount a net against its pruning target and, where it has them, its masks.
 
-    `counted` is the rule of `claims` by which the target was counted, "" for ours. Returns parameter and non-zero counts of the whole net, the prunable weights' and the target
-    units' sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if
-    zero weights were skipped (theoretical: no dense kernel skips them), and reasons for a flag.
+    `counted` is the rule of `claims` by which the target was counted, "" for ours. Returns
+    parameter and non-zero counts of the whole net, the prunable weights' and the target units'
+    sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if zero
+    weights were skipped (theoretical: no dense kernel skips them), and reasons for a flag.
     """
     counted = "unstructured" if structure == "none" else structure
     layers = units(net, counted)

@@ -55,9 +55,10 @@ WORDS = {"clean": "clean accuracy", "autoattack": "AutoAttack accuracy"}
 
 
 def margin(kind: str, share: float, ours: int, theirs: int) -> float:
-    """How far an accuracy on `ours` images may be from `share` on `theirs`, one a part of the other.
+    """How far an accuracy on `ours` images may be from `share` on `theirs`.
 
-    With the same images nothing but `ALLOWANCE`; else an interval of 99 % besides.
+    One are a part of the other. With the same images nothing but `ALLOWANCE`; else an interval of
+    99 % besides.
     """
     variance = share * (1 - share) * abs(1 / ours - 1 / theirs)
     return float(ALLOWANCE[kind] + Z * np.sqrt(variance))

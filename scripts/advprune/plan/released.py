@@ -78,7 +78,9 @@ def index(config: Mapping[str, Any]) -> dict[str, Released]:
     path = place(config["released"], "index")
     published = _published()
     lines = list(_table(path, COLUMNS))
-    found = {line["key"]: _item(line, config, published, f"{path}: {line['key']}") for line in lines}
+    found = {
+        line["key"]: _item(line, config, published, f"{path}: {line['key']}") for line in lines
+    }
     if len(found) < len(lines):
         raise UserError(f"{path}: a key stands in it twice")
     return found

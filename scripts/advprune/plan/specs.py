@@ -196,8 +196,8 @@ class ExternalSpec:
 class FetchSpec:
     """A released file: where it is, whose net it holds, and at which sparsity.
 
-    `url` has `{id}` in the place of `file_id`; `arch` is the net's name in its authors' table, `net`
-    is ours. `sha256` is the hash that the file has in the lock file, "" where it is in none.
+    `url` has `{id}` in the place of `file_id`; `arch` is the net's name in its authors' table,
+    `net` is ours. `sha256` is the hash that the file has in the lock file, "" where it is in none.
     """
 
     key: str

@@ -113,9 +113,7 @@ def load_methods(paths: Iterable[str | Path]) -> dict[str, Record]:
     return methods
 
 
-def external(
-    methods: Mapping[str, Record], evaluations: Iterable[Record]
-) -> dict[str, Record]:
+def external(methods: Mapping[str, Record], evaluations: Iterable[Record]) -> dict[str, Record]:
     """Methods of nets that were trained elsewhere: all that is known is in their evaluations.
 
     Of a released net the method is known, with its paper and taxonomy; how faithful our own

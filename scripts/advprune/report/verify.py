@@ -177,7 +177,8 @@ def _gathered(path: Path) -> str:
 
 
 def _table(path: Path, table: Any) -> str:
-    evaluations = records.load(sorted(path.parent.glob("*/*/evaluations.json")), absent=path.stem == "leaderboard")
+    files = sorted(path.parent.glob("*/*/evaluations.json"))
+    evaluations = records.load(files, absent=path.stem == "leaderboard")
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / path.name
         tables.write_csv(table(evaluations), again)

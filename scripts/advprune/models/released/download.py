@@ -1,4 +1,4 @@
-"""A file from a server that may fail in every way: taken up where it was cut off, whole or not at all.
+"""A file from a server that may fail in every way: whole or not at all, and not twice.
 
 `gdown` knows the pages that a Drive answers with in place of a file, and how to go on with a part.
 """
@@ -13,7 +13,7 @@ import gdown
 import requests
 from gdown.exceptions import DownloadError, FileURLRetrievalError
 
-from advprune.models.released.arrival import NotAvailable, told
+from advprune.models.released.kinds import NotAvailableError, told
 
 log = logging.getLogger("advprune")
 WAITS = (5.0, 30.0, 120.0)  # seconds before each further attempt
@@ -27,8 +27,8 @@ def fetch(
 ) -> None:
     """Download to `target`, which exists afterwards as `check` accepts it, or not at all.
 
-    What cannot be had, or is refused, is `NotAvailable`. A part of a file stays beside the target,
-    for the next attempt, and the next run.
+    What cannot be had, or is refused, is `NotAvailableError`. A part of a file stays beside the
+    target, for the next attempt, and the next run.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     arriving = target.with_name(f"{target.name}.arriving")
@@ -42,7 +42,7 @@ def fetch(
         if not reason:
             break
     else:
-        raise NotAvailable(reason)
+        raise NotAvailableError(reason)
     try:
         check(arriving)
         arriving.replace(target)
@@ -57,11 +57,13 @@ def _once(url: str, arriving: Path) -> str:
             url, str(arriving), quiet=True, use_cookies=False, resume=True, timeout=TIMEOUT
         )
     except FileURLRetrievalError as error:
-        raise NotAvailable(f"no file: {told(str(error))}") from None
+        raise NotAvailableError(f"no file: {told(str(error))}") from None
     except requests.HTTPError as error:
         status = error.response.status_code
         if status not in AGAIN and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise NotAvailable(f"the server answers {status} {error.response.reason}") from None
+            raise NotAvailableError(
+                f"the server answers {status} {error.response.reason}"
+            ) from None
         return f"the server answers {status} {error.response.reason}"
     except DownloadError as error:
         if IGNORES_RANGES in str(error):

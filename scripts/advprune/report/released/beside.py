@@ -91,16 +91,25 @@ def _cells(row: Mapping[Any, Any], methods: Mapping[str, Record]) -> list[str]:
     place = (row["dataset"], row["arch"], row["structure"], row["sparsity"])
     status = row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}"
     accuracies = [_accuracy(row, kind) for kind in KINDS]
-    return [name, row["dataset"], row["arch"], group_title(place), _removed(row), *accuracies, status]
+    return [
+        name,
+        row["dataset"],
+        row["arch"],
+        group_title(place),
+        _removed(row),
+        *accuracies,
+        status,
+    ]
 
 
 def _removed(row: Mapping[Any, Any]) -> str:
     if pd.isna(row["sparsity_claimed"]):
         return f"claimed {percent(row['sparsity'])}"
     theirs = f"{percent(row['sparsity_claimed'], 2)} {WORDS.get(row['counted'], row['counted'])}"
-    constant = row["constant_filters"]
-    kept = f", {constant:.0f} filters emit a constant" if constant and constant == constant else ""
-    return f"claimed {percent(row['sparsity'])}; {theirs}; {percent(row['sparsity_achieved'], 2)}{kept}"
+    ours = percent(row["sparsity_achieved"], 2)
+    if constant := _number(row["constant_filters"]):
+        ours += f", {constant:.0f} filters emit a constant"
+    return f"claimed {percent(row['sparsity'])}; {theirs}; {ours}"
 
 
 def _accuracy(row: Mapping[Any, Any], kind: str) -> str:
