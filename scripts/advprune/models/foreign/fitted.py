@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from advprune.base.text import few
 from advprune.models.foreign.formulas import Formula
 from advprune.models.foreign.frames import COUNTER, frame
 from advprune.models.foreign.layouts import Layout, put

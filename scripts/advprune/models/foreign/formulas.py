@@ -47,6 +47,11 @@ class Formula:
             if isinstance(part, Formula):
                 yield from part.operations()
 
+    def placed(self, ways: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The same with what stands for a name in place of it, for comparisons."""
+        parts = (p.placed(ways) if isinstance(p, Formula) else ways.get(p) for p in self.of)
+        return (self.operation, *parts)
+
     def below(self, layer: str, conv: str | None) -> "Formula":
         """The same with whole names: of a layer, and for `conv.…` of the convolution before it."""
         found: list[str | Formula] = []

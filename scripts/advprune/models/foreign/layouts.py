@@ -118,7 +118,8 @@ def load(path: Path) -> Layout:
             net=NETS.get(content["net"]["arch"], {}) | content["net"],
             kinds=kinds,
             images=content["images"],
-            **{key: tuple(content[key]) for key in ("mean", "std", "notes") if key in content},
+            **{k: tuple(map(float, content[k])) for k in ("mean", "std") if k in content},
+            notes=tuple(content.get("notes", ())),
             **{key: content[key] for key in optional if key in content},
             learned_shares=content.get("shares") == "learned",
         )

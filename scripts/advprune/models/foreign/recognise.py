@@ -6,58 +6,22 @@ ours is made of it. No numbers are read: the workflow asks while it plans.
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from advprune.base.errors import UserError
 from advprune.base.text import few, line
 from advprune.models.foreign import state
 from advprune.models.foreign.fitted import Fitted, differences, fitted, sizes
-from advprune.models.foreign.formulas import RANKED, Formula
+from advprune.models.foreign.formulas import RANKED
 from advprune.models.foreign.frames import COUNTER
 from advprune.models.foreign.layouts import Layout, known
+from advprune.models.foreign.match import Match
 from advprune.models.foreign.outline import Outline, Way, tables
 from advprune.models.foreign.pickles import TensorInfo
 from advprune.models.foreign.reading import check_floats
 
 
-class NoLayout(UserError):
+class UnknownLayoutError(UserError):
     """The file has none of the known layouts."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """A file's layout, and the net of ours that it makes.
-
-    `layouts` are all that fit and mean the same, `layout` the first; `method` is None where they
-    are of several methods. `net` has "arch", "width", "classes", "channels" and of VGG16
-    "final_pool" and "hidden" (numbers of units). `mean` and `std` (images in [0,1], a number per
-    channel) are None where nobody knows or the layouts disagree: `images` says in words why.
-
-    `tensors` has the formula of every tensor of our net but its normalisation; `ways` says where in
-    the file the tensors lie that formulas name, and `moments`, by "mean" and "std", where the
-    file's own are. `same` has ways to the first of tensors that lie there twice, by ways to the
-    second, `masks` the way to a table of masks that are in the weights already. `sparsity` tells
-    whether the removed share must be given, because scores are cut at it; `learned_shares` that
-    equal shares of all layers are a fault. `taken` is the place of the state dict, `notes` are
-    lines for the row's `marks`.
-    """
-
-    layout: str
-    layouts: tuple[str, ...]
-    method: str | None
-    net: Mapping[str, Any]
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-    images: str
-    tensors: Mapping[str, Formula]
-    ways: Mapping[str, Way]
-    moments: Mapping[str, Way]
-    same: Mapping[Way, Way]
-    masks: Way | None
-    sparsity: bool
-    learned_shares: bool
-    taken: Way
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -70,10 +34,10 @@ class _Fit:
     differences: list[str]
 
     @property
-    def meaning(self) -> tuple[Any, ...]:
+    def meaning(self) -> tuple[str, str]:
         """What must be equal for two layouts to make the same net: formulas of places."""
-        made = {n: f.placed(self.names) for n, f in self.fitted.tensors.items() if n[-7:] != "tracked"}
-        return tuple(sorted(self.fitted.net.items(), key=str)), tuple(sorted(made.items(), key=str))
+        made = {name: f.placed(self.names) for name, f in self.fitted.tensors.items()}
+        return str(sorted(self.fitted.net.items())), str(sorted(made.items()))
 
 
 def recognise(
@@ -84,7 +48,7 @@ def recognise(
     `layout` is the name of a layout or of a method and leaves only those; `key` is the place of
     the state dict in the file where it holds several; `leave` names "masks" where a table of them
     may be left out. The error is one line that says what was found and what is nearest; it is a
-    `NoLayout` where no known layout fits.
+    `UnknownLayoutError` where no known layout fits.
     """
     try:
         return _recognise(outline, layout, key, leave)
@@ -98,16 +62,17 @@ def _recognise(
     found = dict(tables(outline.content))
     way, names = state.choose(outline, found, key)
     infos = {w: found[way][w[-1]] for w in names.values()}
-    fits = [fit for one in _asked(layout) for fit in _fits(one, names, infos)]
-    exact = [fit for fit in fits if not fit.differences]
+    fits = [fit for one in known().values() for fit in _fits(one, names, infos)]
+    asked = [fit for fit in fits if fit.layout in _asked(layout)]
+    exact = [fit for fit in asked if not fit.differences]
     if not exact:
-        nearest = min(fits, key=lambda fit: len(fit.differences))
-        other = [fit.layout.name for one in known().values() for fit in _fits(one, names, infos) if not fit.differences]
-        raise NoLayout(_no_layout(nearest, len(names), layout, other))
+        raise UnknownLayoutError(_no_layout(asked, fits, len(names), layout))
     if len({fit.meaning for fit in exact}) > 1:
         raise UserError(f"fits {_known(exact)}, which are different nets: say which one by layout")
     _check_beside(found, way, exact[0].layout, leave)
-    check_floats({n: infos[w] for n, w in exact[0].names.items() if not n.endswith(("mask", COUNTER))})
+    check_floats(
+        {n: infos[w] for n, w in exact[0].names.items() if not n.endswith(("mask", COUNTER))}
+    )
     return _match(exact, infos, way)
 
 
@@ -120,7 +85,9 @@ def _asked(layout: str | None) -> list[Layout]:
     return chosen
 
 
-def _fits(layout: Layout, names: Mapping[str, Way], infos: Mapping[Way, TensorInfo]) -> Iterator[_Fit]:
+def _fits(
+    layout: Layout, names: Mapping[str, Way], infos: Mapping[Way, TensorInfo]
+) -> Iterator[_Fit]:
     """The layout at every way of reading the names: whole, and without prefixes that all have."""
     whole = {way[-1]: way for way in names.values()}
     readings = [whole, *state.stages(whole), dict(names)]
@@ -131,13 +98,15 @@ def _fits(layout: Layout, names: Mapping[str, Way], infos: Mapping[Way, TensorIn
             yield _Fit(layout, fit, reading, differences(fit, table))
 
 
-def _no_layout(nearest: _Fit, tensors: int, layout: str | None, other: list[str]) -> str:
+def _no_layout(asked: list[_Fit], fits: list[_Fit], tensors: int, layout: str | None) -> str:
     """What to say where nothing fits."""
-    name, found = nearest.layout.name, nearest.differences
+    other = [fit for fit in fits if not fit.differences]
     if layout and other:
-        return f"is not of layout {layout} but of {', '.join(dict.fromkeys(other))}"
+        return f"is not of layout {layout} but of {_known(other)}"
+    nearest = min(asked, key=lambda fit: len(fit.differences))
     what = f"of layout {layout}" if layout else "of any known layout"
-    return f"its {tensors} tensors are not {what}; nearest is {name}, but it {few(found)}"
+    found = few(nearest.differences)
+    return f"its {tensors} tensors are not {what}; nearest is {nearest.layout.name}, but it {found}"
 
 
 def _known(fits: list[_Fit]) -> str:
@@ -146,6 +115,8 @@ def _known(fits: list[_Fit]) -> str:
 
 def _check_beside(found: state.Tables, way: Way, layout: Layout, leave: Collection[str]) -> None:
     """Refuse masks and scores in tables of their own that the layout does not know of."""
+    if "masks" in leave and all(state.role(w, t) != "masks" for w, t in found.items()):
+        raise UserError("masks: leave, but it holds none")
     for other, table in found.items():
         part = state.role(other, table)
         place = ".".join(other)
@@ -189,17 +160,3 @@ def _match(fits: list[_Fit], infos: Mapping[Way, TensorInfo], taken: Way) -> Mat
         taken=taken,
         notes=tuple(notes),
     )
-
-
-def disagreement(match: Match, net: Mapping[str, Any]) -> str | None:
-    """Why a net's description, by the names of `Match.net`, is not the layout's; None if it is."""
-    wrong = {key: value for key, value in match.net.items() if _plain(net.get(key)) != _plain(value)}
-    if not wrong:
-        return None
-    has = ", ".join(f"{key} {value}" for key, value in wrong.items())
-    given = ", ".join(f"{key} {net.get(key)}" for key in wrong)
-    return f"its layout {match.layout} has {has}, and the configuration {given}"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
