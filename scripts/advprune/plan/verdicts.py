@@ -122,8 +122,12 @@ class Verdicts:
         return min(wanted, split_size(self.config, dataset, "test"))
 
     def audit(self, model: Model) -> specs.AuditSpec:
-        """The recount of a model's sparsity."""
-        return specs.AuditSpec(self._arch(model), model.structure, float(model.sparsity))
+        """The recount of a model's sparsity, of a net from elsewhere as its claim was counted."""
+        target = (self._arch(model), model.structure, float(model.sparsity))
+        if item := self.protocol.released.get(model):
+            return specs.AuditSpec(*target, item.counted)
+        theirs = model.method in self.protocol.external and model.structure == "filters"
+        return specs.AuditSpec(*target, "filters" if theirs else "")
 
     def costs(self, model: Model) -> specs.CostsSpec:
         """What a model costs."""
@@ -143,6 +147,12 @@ class Verdicts:
             width=self.config["archs"][model.arch]["width"],
             budget=self.protocol.epochs(model),
         )
+
+    def unavailable(self, model: Model) -> specs.UnavailableSpec:
+        """The row of a released net that cannot be had."""
+        images = split_size(self.config, model.dataset, "test")
+        eps = (self.eps(model.dataset), self.config["datasets"][model.dataset]["eps"])
+        return specs.UnavailableSpec(self.protocol.row(model), *eps, images)
 
     def pruned_here(self) -> list[Model]:
         """Models with a dense net beside them; what a net from elsewhere was before is unknown."""

@@ -169,14 +169,16 @@ def _gathered(path: Path) -> str:
     for evaluation in read_json(path):
         model = evaluation["model"]
         target = target_name(model["structure"], f"{model['sparsity']:g}")
-        own = path.parent / model["method"] / target / f"seed{model['seed']}" / "evaluation.json"
+        name = "unavailable" if evaluation["status"] == records.NOT_AVAILABLE else "evaluation"
+        own = path.parent / model["method"] / target / f"seed{model['seed']}" / f"{name}.json"
         if read_json(own) != evaluation:
             return f"holds something else than {own.relative_to(path.parent)}"
     return ""
 
 
 def _table(path: Path, table: Any) -> str:
-    evaluations = records.load(sorted(path.parent.glob("*/*/evaluations.json")))
+    files = sorted(path.parent.glob("*/*/evaluations.json"))
+    evaluations = records.load(files, absent=path.stem == "leaderboard")
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / path.name
         tables.write_csv(table(evaluations), again)

@@ -15,12 +15,11 @@ import pandas as pd
 
 from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_text
-from advprune.base.record import to_dict
-from advprune.plan.config import split_size
+from advprune.evaluation.evaluate import without_numbers
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
 from advprune.report import costs, curves, findings, page, paired, records, tables
-from advprune.report.records import ACCURACIES, IDENTITY, Record
+from advprune.report.records import IDENTITY, Record
 from advprune.watch.place import Run
 from advprune.watch.state import DONE, FAILED, Failure, Row, State
 
@@ -99,18 +98,7 @@ def _checked(state: State, row: Row) -> Row:
 
 def failed(run: Run, row: Row) -> Record:
     """A failed model as an evaluation without numbers; its reason names job and log."""
-    dataset = row.model.dataset
-    numbers = {f"{a}_{b}": None for a in ACCURACIES for b in ("accuracy", "low", "high")}
-    threat = {"eps": run.verdicts.eps(dataset), "norm": "Linf"}
-    threat["eps_text"] = run.protocol.config["datasets"][dataset]["eps"]
-    return numbers | {
-        "model": to_dict(run.protocol.row(row.model)),
-        "threat": threat,
-        "images": split_size(run.protocol.config, dataset, "test"),
-        "curve": None,
-        "status": FAILED,
-        "reason": str(row.failure),
-    }
+    return without_numbers(run.verdicts.unavailable(row.model), FAILED, str(row.failure))
 
 
 def _read(run: Run, row: Row, kind: str) -> Any:
