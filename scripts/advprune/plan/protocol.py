@@ -171,8 +171,8 @@ class Protocol:
         found = specs.Row(*place, float(model.sparsity), model.seed)
         if item := self.released.get(model):
             name = f"{read_yaml(method_file(item.method))['name']} (released)"
-            known = {"released_of": item.method, "published": item.published}
-            return replace(found, name=name, stage="external", **known)
+            found = replace(found, released_of=item.method, published=item.published)
+            return replace(found, name=name, stage="external")
         if entry := self.external.get(model.method):
             return replace(found, name=entry["name"], stage="external")
         found = replace(found, objective=self.plan(model).objective)

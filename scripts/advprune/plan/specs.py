@@ -188,6 +188,7 @@ class ExternalSpec:
     scores: str | None = None
     moments: str | None = None
     sparsity: float = 0.0
+    layout: str | None = None
     final_pool: str | None = None
     hidden: tuple[int, ...] | None = None
 
