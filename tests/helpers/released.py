@@ -53,7 +53,9 @@ def synthetic(
     return state
 
 
-def state_of(layout_name: str, divide: int = 8, seed: int = 0, sizes: tuple[int, int] = (10, 3)) -> State:
+def state_of(
+    layout_name: str, divide: int = 8, seed: int = 0, sizes: tuple[int, int] = (10, 3)
+) -> State:
     """Random tensors of a layout by its names, as a trained net's: variances are positive."""
     layout, rng = known()[layout_name], torch.Generator().manual_seed(seed)
     fit = fitted(layout, 64 // divide, *sizes)
@@ -89,7 +91,7 @@ def _random(part: str, shape: tuple[int, ...], rng: torch.Generator) -> Tensor:
     if part in ("weight", "weight_orig", "aux_weight"):
         # as large as keeps the size of what goes through; BatchNorm's scale around 1
         fan = found[0].numel() if found.ndim > 1 else 0
-        return found * (2 / fan) ** 0.5 if fan else found * 0.2 + 1
+        return found * (1 / fan) ** 0.5 if fan else found * 0.2 + 1
     return found * 0.3 if part in ("bias", "running_mean") else found
 
 
