@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from advprune.plan import released
@@ -10,6 +11,7 @@ from advprune.plan.config import load_config
 from advprune.plan.released import Released
 from helpers.checkout import ROOT, Checkout, tiny_config
 from helpers.failing_server import QUOTA
+from helpers.foreign import Code
 from helpers.released import State, synthetic
 
 CIFAR10 = '''"""Random images in the place of CIFAR-10's, with its shapes and names."""
@@ -48,9 +50,13 @@ def files(folder: Path, content: dict[str, Any]) -> dict[str, Released]:
     checked = load_config(content | {"released_root": str(folder)})
     found = {item.key: item for item in released.rows(checked).values()}
     for item in found.values():
-        layout = f"{item.method}-{item.arch}"
-        synthetic(layout, folder / item.file_name, change=lambda s, i=item: prune(s, i))
+        write(folder / item.file_name, item)
     return found
+
+
+def write(path: Path, item: Released) -> None:
+    """Write the synthetic file of one key."""
+    synthetic(f"{item.method}-{item.arch}", path, change=lambda state: prune(state, item))
 
 
 def prune(state: State, item: Released) -> None:
@@ -74,6 +80,8 @@ def spoil(folder: Path, found: dict[str, Released], ways: dict[str, str]) -> Non
     for key, way in ways.items():
         path, item = folder / found[key].file_name, found[key]
         path.unlink()
+        if way == "code":
+            torch.save({"state_dict": {"fc.weight": torch.ones(2)}, "best": Code()}, path)
         if way == "cut off":
             synthetic(f"{item.method}-{item.arch}", path)
             path.write_bytes(path.read_bytes()[:-5000])
