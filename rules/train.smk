@@ -132,7 +132,7 @@ rule external:
         method=EXTERNAL,
     priority: depth("external")
     conda:
-        environment("train")
+        environment("convert")
     params:
         **job("external", of_model(PROTOCOL.convert)),
     shell:

@@ -9,6 +9,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_json
 from advprune.base.provenance import provenance, sha256
 from advprune.base.record import from_json, to_dict
+from advprune.evaluation.claimed import broken
 from advprune.evaluation.evaluate import evaluate, training
 from advprune.evaluation.published import beside
 from advprune.evaluation.reliability import summarise
@@ -46,6 +47,7 @@ def main() -> None:
     if spec.row.published:
         record["published"] = beside(record, spec.row.published, hofmn["distance"], spec.eps)
         flag(record, record["published"].pop("reasons"))
+    flag(record, broken(spec.claims, record))
     record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
     record["settings"] = {k: v for k, v in to_dict(spec).items() if k in SETTINGS}
     checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")

@@ -13,6 +13,7 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.base.record import to_dict
 from advprune.data.specs import spec_of
+from advprune.models.foreign import layouts
 from advprune.models.sizes import Layer, layers
 from advprune.plan import external, extra, released, specs, variants
 from advprune.plan.config import fraction, read_yaml
@@ -154,16 +155,19 @@ class Protocol:
             return self._convert_released(model, item)
         entry = self.external[model.method]
         net = self._net(entry["arch"]) | self._images(entry["dataset"])
-        mean, std = (tuple(map(float, entry[key])) for key in ("mean", "std"))
-        asked = vars(external.asked(entry))
-        cut = float(entry["sparsity"]) if asked["scores"] == "apply" else 0.0
-        return specs.ExternalSpec(**net, mean=mean, std=std, sparsity=cut, **asked)
+        asked = external.asked(entry)
+        known = {key: tuple(map(float, entry.get(key, ()))) for key in ("mean", "std")}
+        if asked.scores == "apply" or not asked.by_hand:
+            known["sparsity"] = float(entry["sparsity"])
+        known["layouts"] = "" if asked.by_hand else layouts.digest()
+        return specs.ExternalSpec(**net, **known, **vars(asked))
 
     def _convert_released(self, model: Model, item: released.Released) -> specs.ExternalSpec:
         """The layout of the file says how: moments and arithmetic are its method's."""
         net = self._net(model.arch) | self._images(model.dataset)
         sparsity = float(item.sparsity)
-        return specs.ExternalSpec(**net, mean=(), std=(), sparsity=sparsity, layout=item.method)
+        told = {"layout": item.method, "layouts": layouts.digest()}
+        return specs.ExternalSpec(**net, mean=(), std=(), sparsity=sparsity, **told)
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""

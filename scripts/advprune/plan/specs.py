@@ -172,7 +172,9 @@ class ExternalSpec:
     """A net that was trained elsewhere: moments of its images, patterns to rename tensors by.
 
     Where its file leaves a choice: the place of its state dict, and "apply" or "leave" for masks
-    and scores, "leave" for moments of its own. `sparsity` is what scores are cut at.
+    and scores, "leave" for moments of its own. `sparsity` is what scores are cut at. `layout` is
+    a layout or a method by name, `layouts` the digest of all of them where one may be used; empty
+    moments are those of the layout.
     """
 
     arch: str
@@ -191,6 +193,7 @@ class ExternalSpec:
     layout: str | None = None
     final_pool: str | None = None
     hidden: tuple[int, ...] | None = None
+    layouts: str = ""
 
 
 @dataclass(frozen=True)
@@ -328,6 +331,7 @@ class EvaluateSpec:
     """The count of a model's verdicts; `eps_text` is the radius as the configuration has it.
 
     `width` is the net's, `budget` the epochs that the model may train, None of one from elsewhere.
+    `claims` are accuracies in [0, 1] that are said of one from elsewhere: "clean" and "robust".
     """
 
     row: Row
@@ -339,6 +343,7 @@ class EvaluateSpec:
     hofmn_tune: HofmnTuneSpec
     width: int | None = None
     budget: int | None = None
+    claims: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from advprune.plan import specs
+from advprune.plan import external, specs
 from advprune.plan.config import fraction, split_size
 from advprune.plan.grid import Model
 from advprune.plan.paths import Layout
@@ -146,6 +146,7 @@ class Verdicts:
             hofmn=self.hofmn(model),
             width=self.config["archs"][model.arch]["width"],
             budget=self.protocol.epochs(model),
+            claims=external.claims(self.protocol.external.get(model.method, {})),
         )
 
     def unavailable(self, model: Model) -> specs.UnavailableSpec:

@@ -22,8 +22,15 @@ def protocol(path, **more):
     return Protocol(load_config(changed("external", {"mine": entry})))
 
 
+def conversion(path, **more):
+    planned = protocol(path, **more)
+    return planned.convert(next(m for m in planned.models if m.method == "external-mine"))
+
+
 def check(path, **more):
-    external.check_files(protocol(path, **more).external)
+    planned = protocol(path, **more)
+    nets = {m: planned.net(e["dataset"], e["arch"]) for m, e in planned.external.items()}
+    external.check_files(planned.external, nets)
 
 
 @pytest.fixture
@@ -74,12 +81,12 @@ def test_a_file_with_braces_in_its_name_is_refused(tmp_path):
 
 
 def test_the_choices_stand_in_the_jobs_specification_and_only_where_they_are_made(tmp_path):
-    plain = protocol("net.pt").convert("external-mine")
+    plain = conversion("net.pt")
     assert (plain.key, plain.masks, plain.scores, plain.moments) == (None,) * 4
     pruned = {"structure": "unstructured", "sparsity": 0.9}
-    found = protocol("net.pt", key="ema", scores="apply", **pruned).convert("external-mine")
+    found = conversion("net.pt", key="ema", scores="apply", **pruned)
     assert (found.key, found.scores, found.sparsity) == ("ema", "apply", 0.9)
-    left = protocol("net.pt", scores="leave", **pruned).convert("external-mine")
+    left = conversion("net.pt", scores="leave", **pruned)
     assert left.sparsity == 0.0
     with pytest.raises(UserError, match="structure: unstructured"):
         protocol("net.pt", scores="apply", structure="filters", sparsity=0.5)

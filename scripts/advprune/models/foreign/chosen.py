@@ -1,9 +1,13 @@
 """How a file is read: by a known layout, or tensor by tensor as the entry asks. Without torch."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from advprune.base.errors import UserError
-from advprune.base.text import few
+from advprune.base.text import few, line
 from advprune.models.foreign import beside
-from advprune.models.foreign.match import Match
+from advprune.models.foreign.frames import COUNTER, FRAMES, PARTS, VGG_SIZE, frame, with_defaults
+from advprune.models.foreign.match import Match, disagreement
 from advprune.models.foreign.outline import Outline, tables
 from advprune.models.foreign.reading import Asked, Reading, read
 from advprune.models.foreign.recognise import UnknownLayoutError, recognise
@@ -21,6 +25,42 @@ def chosen(outline: Outline, asked: Asked) -> tuple[Match | None, Reading]:
     return match, _beside(outline, match, asked)
 
 
+def check(
+    outline: Outline, asked: Asked, net: Mapping[str, Any], sparsity: float, moments: bool
+) -> None:
+    """Refuse what an entry cannot mean, as far as names and shapes tell: a `UserError` of one line.
+
+    `net` describes the entry's net (`specs.CheckNetSpec`); `moments` says whether it has mean and
+    std.
+    """
+    match, reading = chosen(outline, asked)
+    try:
+        if match is None and not (asked.by_hand or outline.kind == "ours"):
+            _check_names(outline, reading, asked, net)
+        if match and (wrong := disagreement(match, net)):
+            raise UserError(wrong)
+        if match and match.sparsity and not sparsity:
+            raise UserError(f"its layout {match.layout} cuts scores at the sparsity: give it")
+        if not moments:
+            known_moments(match, asked)
+    except UserError as error:
+        raise UserError(f"{outline.path}: {line(str(error))}") from None
+
+
+def _check_names(outline: Outline, reading: Reading, asked: Asked, net: Mapping[str, Any]) -> None:
+    """Refuse names that are not those of our net, where its layers are known before it is built."""
+    if net["arch"] not in FRAMES or (net["arch"] == "vgg16" and net["size"] != VGG_SIZE):
+        return
+    layers = frame(with_defaults(net))
+    ours = {f"{layer.name}.{part}" for layer in layers for part in PARTS[layer.kind]}
+    found = set(reading.weights) - {f"{x.name}.bias" for x in layers if x.kind == "conv"}
+    counters = {name for name in ours if name.endswith(COUNTER)}
+    if wrong := [f"lacks {name}" for name in sorted(ours - found - counters)]:
+        raise UserError(f"it {few(wrong)} of {net['arch']}{nearest(outline, asked)}")
+    if more := sorted(found - ours):
+        raise UserError(f"{net['arch']} has no {few(more)}{nearest(outline, asked)}")
+
+
 def known_moments(match: Match | None, asked: Asked) -> tuple[tuple[float, ...], ...]:
     """(mean, std) of a file's layout, for an entry that has none; a `UserError` if not known."""
     if match is None:
@@ -33,7 +73,7 @@ def known_moments(match: Match | None, asked: Asked) -> tuple[tuple[float, ...],
 
 def nearest(outline: Outline, asked: Asked) -> str:
     """What to add where a file that has no known layout does not fit; may be empty."""
-    if _by_hand(outline, asked):
+    if asked.by_hand or outline.kind == "ours":
         return ""
     try:
         recognise(outline, None, asked.key)
@@ -43,7 +83,7 @@ def nearest(outline: Outline, asked: Asked) -> str:
 
 
 def _layout(outline: Outline, asked: Asked) -> Match | None:
-    if asked.layout is None and _by_hand(outline, asked):
+    if asked.layout is None and (asked.by_hand or outline.kind == "ours"):
         return None
     try:
         leave = ["masks"] if asked.masks == "leave" else []
@@ -53,11 +93,6 @@ def _layout(outline: Outline, asked: Asked) -> Match | None:
             raise
         return None
     return None if asked.scores == "apply" and not match.sparsity else match
-
-
-def _by_hand(outline: Outline, asked: Asked) -> bool:
-    apart = asked.masks == "apply" or asked.scores == "leave"
-    return outline.kind == "ours" or bool(asked.rename) or apart
 
 
 def _beside(outline: Outline, match: Match, asked: Asked) -> Reading:

@@ -48,9 +48,19 @@ def frame(net: Mapping[str, Any]) -> list[Layer]:
 
     An architecture without a frame is a `UserError`.
     """
-    if net["arch"] not in _FRAMES:
-        raise UserError(f"no layout can be of a {net['arch']} (known: {', '.join(_FRAMES)})")
-    return _FRAMES[net["arch"]](net)
+    if net["arch"] not in FRAMES:
+        raise UserError(f"no layout can be of a {net['arch']} (known: {', '.join(FRAMES)})")
+    return FRAMES[net["arch"]](net)
+
+
+def with_defaults(net: Mapping[str, Any]) -> dict[str, Any]:
+    """A description of a net without options that are None, and with VGG16's own instead."""
+    given = {key: value for key, value in net.items() if value is not None}
+    if given["arch"] != "vgg16":
+        return given
+    width = given["width"]
+    given = {"final_pool": "none", "hidden": (4 * width, 4 * width)} | given
+    return given | {"hidden": list(given["hidden"])}
 
 
 def _resnet18(net: Mapping[str, Any]) -> list[Layer]:
@@ -97,7 +107,7 @@ def _vgg16(net: Mapping[str, Any]) -> list[Layer]:
     return layers
 
 
-_FRAMES = {"resnet18": _resnet18, "preact_resnet18": _preact_resnet18, "vgg16": _vgg16}
+FRAMES = {"resnet18": _resnet18, "preact_resnet18": _preact_resnet18, "vgg16": _vgg16}
 
 
 def _blocks(width: int) -> list[tuple[str, int, int]]:

@@ -13,9 +13,7 @@ from advprune.models.foreign.numbers import Numbers
 from advprune.models.foreign.operations import make
 
 State = dict[str, Tensor]
-EXPORT = (
-    "HARP's faulty export: every layer has lost the same share {share:.4f}, where its own was learned"
-)
+EXPORT = "HARP's faulty export: each layer has lost the same share {share:.4f}, and not its own"
 UNFINISHED = "masks of an unfinished search multiplied in: {names}"
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from advprune.models.foreign.formulas import Formula
-from advprune.models.foreign.frames import VGG_SIZE
+from advprune.models.foreign.frames import VGG_SIZE, with_defaults
 from advprune.models.foreign.outline import Way
 
 
@@ -51,13 +51,9 @@ def disagreement(match: Match, net: Mapping[str, Any]) -> str | None:
     `net` has the names of `Match.net` and "size"; options that are None or not there are the net's
     own defaults.
     """
-    given = {key: value for key, value in net.items() if value is not None}
-    if given["arch"] == "vgg16":
-        width = given["width"]
-        given = {"final_pool": "none", "hidden": [4 * width, 4 * width]} | given
-        given["hidden"] = list(given["hidden"])
-        if given["size"] != VGG_SIZE:
-            return f"its layout {match.layout} is for images of {VGG_SIZE}×{VGG_SIZE} pixels"
+    given = with_defaults(net)
+    if given["arch"] == "vgg16" and given["size"] != VGG_SIZE:
+        return f"its layout {match.layout} is for images of {VGG_SIZE}×{VGG_SIZE} pixels"
     wrong = [key for key, value in match.net.items() if given.get(key) != value]
     if not wrong:
         return None

@@ -26,6 +26,11 @@ class Asked:
     moments: str | None = None
     layout: str | None = None
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether it says how tensors are read, so that no layout is looked for."""
+        return bool(self.rename) or self.masks == "apply" or self.scores == "leave"
+
     def word(self, part: str, ours: bool) -> str | None:
         """What is asked for masks or scores; our own files' masks are known to hold."""
         return "leave" if ours else {"masks": self.masks, "scores": self.scores}[part]

@@ -1,7 +1,5 @@
 """Every layout of the released files against a plain forward pass, written from its formula."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from torch.nn import functional as F
