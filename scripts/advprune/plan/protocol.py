@@ -91,7 +91,7 @@ class Protocol:
         return specs.CheckNetSpec(**self._net(arch) | self._images(dataset))
 
     def layers(self, dataset: str, arch: str) -> list[Layer] | None:
-        """Layers of the net for a dataset's images; None if they are not known before it is built."""
+        """Layers of the net for a dataset's images; None if they are not known unbuilt."""
         images = self._images(dataset)
         return layers(classes=images["classes"], channels=images["channels"], **self._net(arch))
 
