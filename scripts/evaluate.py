@@ -18,7 +18,7 @@ from advprune.plan import code
 from advprune.plan.specs import EvaluateSpec
 
 # what must agree where evaluations are joined (`evaluation.comparable`), besides the threat
-SETTINGS = ("autoattack", "hofmn", "hofmn_tune", "width", "budget")
+SETTINGS = ("autoattack", "hofmn", "hofmn_tune", "width", "budget", "final_pool", "hidden")
 
 
 def main() -> None:

@@ -26,7 +26,6 @@ _MODULES = {
     nn.MaxPool2d: "pool",
     nn.AvgPool2d: "pool",
     nn.AdaptiveAvgPool2d: "pool",
-    nn.AdaptiveMaxPool2d: "pool",
     nn.Flatten: "flatten",
     nn.Identity: "same",
     nn.Dropout: "same",

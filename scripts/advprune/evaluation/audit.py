@@ -69,8 +69,8 @@ def audit(
     sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if zero
     weights were skipped (theoretical: no dense kernel skips them), and reasons for a flag.
     """
-    counted = "unstructured" if structure == "none" else structure
-    layers = units(net, counted)
+    pruned = "unstructured" if structure == "none" else structure
+    layers = units(net, pruned)
     zeros = units(net, "unstructured")
     removed, total = (sum(column) for column in zip(*layers.values(), strict=True))
     achieved = removed / total
@@ -84,7 +84,7 @@ def audit(
     if abs(held - sparsity) > max(TOLERANCE, len(layers) / total):
         reasons.append(f"sparsity is {held:.4f} instead of {sparsity:g}")
     if masks:
-        reasons += mask_reasons(net, masks, counted, achieved)
+        reasons += mask_reasons(net, masks, pruned, achieved)
     if not is_finite(net):
         reasons.append("the net holds numbers that are not finite")
     return {

@@ -115,9 +115,14 @@ def _check_idle(net: nn.Module, x: torch.Tensor) -> None:
     """Every prunable weight must act, or the sparsity counts weights that pruning cannot miss.
 
     With equal positive weights and a positive input nothing cancels and no rectifier closes: a
-    gradient of exactly zero is a weight that never meets anything but padding.
+    gradient of exactly zero is a weight that never meets anything but padding. A maximum would
+    hide what the places feed that it does not choose, and all are alike here: it is a mean.
     """
     positive = copy.deepcopy(net)
+    for name, module in list(positive.named_modules()):
+        if isinstance(module, nn.MaxPool2d) and module.dilation == 1:
+            geometry = module.kernel_size, module.stride, module.padding, module.ceil_mode
+            positive.set_submodule(name, nn.AvgPool2d(*geometry))
     for module in positive.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()

@@ -1,4 +1,4 @@
-"""Names of the nets, and of their options. Without torch: the workflow reads them while planning."""
+"""Names of the nets and of their options. Without torch, because the workflow plans with them."""
 
 from advprune.base.imports import defaulted, modules_in
 

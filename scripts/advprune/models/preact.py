@@ -39,10 +39,10 @@ def stage(inputs: int, outputs: int, stride: int, blocks: int) -> nn.Sequential:
 
 
 class WideResNet(nn.Module):
-    """WRN-28-`factor` (Zagoruyko & Komodakis 2016): three groups of four blocks of two convolutions.
+    """WRN-28-`factor` (Zagoruyko & Komodakis 2016): three groups of four blocks.
 
-    With the stem and three shortcuts these are 28. The groups have `width` to 4·`width` channels,
-    the stem has `width` / `factor`, rounded down, at least one: 16 in the paper.
+    Two convolutions a block, the stem and three shortcuts are 28. The groups have `width` to
+    4·`width` channels, the stem `width` / `factor` rounded down, at least one: 16 in the paper.
     """
 
     def __init__(

@@ -91,7 +91,7 @@ class Protocol:
         return specs.CheckNetSpec(**self._net(arch) | self._images(dataset))
 
     def layers(self, dataset: str, arch: str) -> list[Layer] | None:
-        """Layers of the net for a dataset's images; None if they are not known before it is built."""
+        """Layers of the net for a dataset's images; None if they are not known unbuilt."""
         images = self._images(dataset)
         return layers(classes=images["classes"], channels=images["channels"], **self._net(arch))
 
@@ -175,8 +175,8 @@ class Protocol:
         found = specs.Row(*place, float(model.sparsity), model.seed)
         if item := self.released.get(model):
             name = f"{read_yaml(method_file(item.method))['name']} (released)"
-            known = {"released_of": item.method, "published": item.published}
-            return replace(found, name=name, stage="external", **known)
+            found = replace(found, released_of=item.method, published=item.published)
+            return replace(found, name=name, stage="external")
         if entry := self.external.get(model.method):
             return replace(found, name=entry["name"], stage="external")
         found = replace(found, objective=self.plan(model).objective)

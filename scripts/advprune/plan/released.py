@@ -139,9 +139,9 @@ def _published() -> dict[Any, Published]:
         own = tuple(line[k] for k in ("dataset", "arch", "method", "structure"))
         numbers = [line[f"{kind}_accuracy"] for kind in ("clean", "autoattack")]
         if all(numbers):
-            shares = (round(float(number) / 100, 6) for number in numbers)
-            conditions = (float(line["eps"]), int(line["test_images"]))
-            found[*own, float(line["sparsity_percent"])] = Published(*shares, *conditions)
+            clean, robust = (round(float(number) / 100, 6) for number in numbers)
+            told = Published(clean, robust, float(line["eps"]), int(line["test_images"]))
+            found[*own, float(line["sparsity_percent"])] = told
     return found
 
 

@@ -330,8 +330,9 @@ class CostsSpec:
 class EvaluateSpec:
     """The count of a model's verdicts; `eps_text` is the radius as the configuration has it.
 
-    `width` is the net's, `budget` the epochs that the model may train, None of one from elsewhere.
-    `claims` are accuracies in [0, 1] that are said of one from elsewhere: "clean" and "robust".
+    `width` and options are the net's, `budget` the epochs that the model may train, None of one
+    from elsewhere. `claims` are accuracies in [0, 1] that are said of one from elsewhere: "clean"
+    and "robust".
     """
 
     row: Row
@@ -343,6 +344,8 @@ class EvaluateSpec:
     hofmn_tune: HofmnTuneSpec
     width: int | None = None
     budget: int | None = None
+    final_pool: str | None = None
+    hidden: tuple[int, ...] | None = None
     claims: dict[str, float] = field(default_factory=dict)
 
 

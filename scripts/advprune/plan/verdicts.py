@@ -136,6 +136,7 @@ class Verdicts:
 
     def evaluate(self, model: Model) -> specs.EvaluateSpec:
         """The count of a model's verdicts."""
+        net = self.protocol.net(model.dataset, model.arch)
         return specs.EvaluateSpec(
             row=self.protocol.row(model),
             eps=self.eps(model.dataset),
@@ -144,8 +145,10 @@ class Verdicts:
             autoattack=self.autoattack(model),
             hofmn_tune=self.hofmn_tune(model),
             hofmn=self.hofmn(model),
-            width=self.config["archs"][model.arch]["width"],
+            width=net.width,
             budget=self.protocol.epochs(model),
+            final_pool=net.final_pool,
+            hidden=net.hidden,
             claims=external.claims(self.protocol.external.get(model.method, {})),
         )
 

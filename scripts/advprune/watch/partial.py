@@ -35,7 +35,7 @@ def refresh(state: State) -> Path | None:
     run = state.run
     folder = run.path(run.layout.partial)
     whole = state.complete and run.path(run.layout.summary("leaderboard.csv")).exists()
-    if whole or not any(row.evaluated or row.failure for row in state.rows):
+    if whole or not any(row.evaluated or row.failure or row.absent for row in state.rows):
         shutil.rmtree(folder, ignore_errors=True)
         return None
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=".partial-") as place:
@@ -51,6 +51,7 @@ def _write(state: State, folder: Path) -> None:
     unfinished = [row for row in found if row.state != DONE]
     evaluated = [_read(run, row, "evaluations") for row in found if row.evaluated]
     rows = evaluated + [failed(run, row) for row in found if row.failure and not row.evaluated]
+    rows += [_read(run, row, "unavailable") for row in found if row.absent]
     variants = {variant.key for variant in run.protocol.methods.values()}
     methods = records.known(records.load_methods(map(method_file, variants)), rows)
     words = summary(found)
@@ -79,7 +80,9 @@ def summary(rows: Sequence[Row]) -> str:
     done, broken = sum(r.evaluated for r in rows), sum(r.state == FAILED for r in rows)
     parts = [f"{done} of {len(rows)} models evaluated"]
     parts += [f"{broken} failed"] if broken else []
-    if waiting := sum(not r.evaluated and r.state != FAILED for r in rows):
+    if missing := sum(row.absent for row in rows):
+        parts.append(f"{missing} not available")
+    if waiting := sum(not r.evaluated and r.state != FAILED and not r.absent for r in rows):
         parts.append(f"{waiting} not done yet")
     return f"Partial, {time.strftime('%d %b %Y %H:%M')}: {', '.join(parts)}"
 

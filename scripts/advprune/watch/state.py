@@ -34,7 +34,8 @@ class Row:
     """A model's state: done, running, failed or waiting.
 
     `step` is its first that is not done, None where all are. `evaluated` says whether its numbers
-    are there and are those of the net that is there.
+    are there and are those of the net that is there, `absent` that there is nothing to do because
+    its released file cannot be had.
     """
 
     model: Model
@@ -42,6 +43,7 @@ class Row:
     step: str | None
     evaluated: bool
     failure: Failure | None = None
+    absent: bool = False
 
 
 class State:
@@ -127,7 +129,7 @@ class State:
         """Shared jobs whose files are gone, and all of whose models are evaluated."""
         users: dict[Task, list[Task]] = {}
         for tasks in self.chains.values():
-            last = next(task for task in tasks if task.step == "evaluate")
+            last = next((task for task in tasks if task.step == "evaluate"), tasks[-1])
             for task in tasks:
                 if task.model is None and found[task] == WAITING:
                     users.setdefault(task, []).append(last)
@@ -161,6 +163,8 @@ class State:
         state = next((s for s in (FAILED, RUNNING, WAITING) if s in states), DONE)
         failure = Failure(failed, self._reason(failed)) if failed else None
         step = (failed or left[0][0]).step if left else None
+        if state == DONE and tasks[-1].step == "unavailable":
+            return Row(model, DONE, None, False, absent=True)
         return Row(model, state, step, self._evaluated(model, [task for task, _ in left]), failure)
 
     def _reason(self, task: Task) -> str:

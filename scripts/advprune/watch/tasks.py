@@ -7,13 +7,15 @@ gathered or drawn of all models is left out: it takes seconds.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from advprune.base.files import read_json
 from advprune.plan.grid import Model
 from advprune.plan.verdicts import CORRUPTIONS
 from advprune.watch.place import Run
 
 # In the order of a model's chain, which is the order of the tables.
 STEPS = [
-    *("dataset", "corrupt", "check_net", "pretrain", "external", "prune", "finetune"),
+    *("dataset", "corrupt", "fetch", "unavailable"),
+    *("check_net", "pretrain", "external", "prune", "finetune"),
     *("audit", "pgd", "autoattack", "hofmn_tune", "hofmn", "reliability", "evaluate"),
     *("costs", "other_attacks", "corruptions"),
 ]
@@ -71,7 +73,10 @@ def _shared(run: Run, model: Model) -> Iterator[Task]:
         for family in CORRUPTIONS:
             name = paths.corrupted(family).format(dataset=source)
             yield Task("corrupt", (name,), paths.log(f"corrupt/{source}-{family}"))
-    if model.method in protocol.external:
+    if item := protocol.released.get(model):
+        file = paths.fetched.format(key=item.key)
+        yield Task("fetch", (file,), paths.log(f"fetch/{item.key}"))
+    if model.method not in protocol.methods:
         return
     place = {"dataset": model.dataset, "arch": model.arch, "seed": model.seed}
     log = paths.log(f"check_net/{model.dataset}/{model.arch}")
@@ -89,7 +94,10 @@ def _own(run: Run, model: Model) -> Iterator[Task]:
         files = tuple(run.layout.of_model(name).format(**model.wildcards) for name in names)
         return Task(step, files, run.layout.model_log(step, part).format(**model.wildcards), model)
 
-    if model.method in run.protocol.external:
+    if _is_absent(run, model):
+        yield task("unavailable", "unavailable.json")
+        return
+    if model.method not in run.protocol.methods:
         yield task("external", "checkpoint.safetensors", "checkpoint.json")
     else:
         yield task("prune", "pruned.safetensors", "pruned.json")
@@ -108,3 +116,10 @@ def _own(run: Run, model: Model) -> Iterator[Task]:
     for asked in ("other_attacks", "corruptions"):
         if run.verdicts.evaluation.get(asked):
             yield task(asked, f"{asked}.json")
+
+
+def _is_absent(run: Run, model: Model) -> bool:
+    """Whether it is known that a released file cannot be had: then there is a row, and no more."""
+    item = run.protocol.released.get(model)
+    file = item and run.path(run.layout.fetched.format(key=item.key))
+    return bool(file and file.is_file() and not read_json(file)["available"])

@@ -14,11 +14,12 @@ from advprune.compact.layers import Affine, Compact, Conv, Matrix
 from advprune.models.graph import batchnorm_of, companions
 from advprune.models.registry import NetSpec, build
 from advprune.pruning import masks as mk
+from helpers.nets import NETS, PRE_ACTIVATION
 
+BASE = NetSpec("resnet18", 4, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 SPECS = {
-    "resnet18": NetSpec("resnet18", 4, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
-    "vgg16": NetSpec("vgg16", 2, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
-    "wrn_28_4": NetSpec("wrn_28_4", 4, 5, 3, 16, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)),
+    name: replace(BASE, width=2 if fields["arch"] == "vgg16" else 4, **fields)
+    for name, fields in NETS.items()
 }
 WIDE = replace(SPECS["vgg16"], width=8)
 IMAGE = (3, 16, 16)
@@ -123,9 +124,10 @@ def test_a_whole_layer_may_be_dead(name, shifts):
 def test_only_batchnorms_of_sums_are_left():
     kinds = {arch: [type(m) for m in compact(lively(arch), IMAGE).layers] for arch in SPECS}
     assert {arch: k.count(Affine) for arch, k in kinds.items()} == {
-        "resnet18": 0,
-        "vgg16": 0,
+        **dict.fromkeys(SPECS, 0),
+        "preact_resnet18": 9,  # the second ones of the blocks are folded; two read the stem
         "wrn_28_4": 12,  # that of the stem and the second ones of the blocks are folded
+        "wrn_28_10": 12,
     }
 
 
@@ -160,14 +162,26 @@ def test_a_residual_channel_stays_if_one_of_its_producers_uses_it():
 @pytest.mark.parametrize("size", [8, 32])
 @pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
 @pytest.mark.parametrize("sparsity", [0.5, 0.9])
-def test_a_pre_activation_net_masked_in_every_structure(structure, sparsity, size):
-    net = lively("wrn_28_4", spec=replace(SPECS["wrn_28_4"], size=size))
+@pytest.mark.parametrize("arch", PRE_ACTIVATION)
+def test_a_pre_activation_net_masked_in_every_structure(arch, structure, sparsity, size):
+    net = lively(arch, spec=replace(SPECS[arch], size=size))
     rng = torch.Generator().manual_seed(2)
     magnitudes = mk.magnitudes(net, structure)
     scores = {n: torch.rand(m.shape, generator=rng) for n, m in magnitudes.items()}
     mk.apply(net, mk.weight_masks(net, mk.rank(scores, sparsity), structure))
     x = torch.rand(4, 3, size, size, generator=rng)
     agree(net, compact(net, (3, size, size)), x)
+
+
+@pytest.mark.parametrize("name", ["vgg16-max", "vgg16-mean-12"])
+def test_channels_that_nobody_reads_are_really_taken_out_of_a_head_of_any_form(name):
+    """A dead filter of the last convolution is a constant of the first linear layer."""
+    net = lively(name, spec=replace(SPECS[name], width=8))
+    last = [m for m in net.features if isinstance(m, nn.Conv2d)][-1]
+    last.weight.data[[0, 3, 4, 9]] = 0
+    small = compact(net, IMAGE)
+    assert small.layers[-1 - len(SPECS[name].hidden)].weight.shape[0] == 8 * 8 - 4
+    agree(net, small, images())
 
 
 def test_a_pre_activation_block_reads_only_the_channels_that_it_needs():

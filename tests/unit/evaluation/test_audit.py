@@ -5,9 +5,9 @@ import torch
 
 from advprune.evaluation.audit import audit
 from advprune.models.checkpoint import load_checkpoint, save_checkpoint
-from advprune.models.names import known_nets
 from advprune.models.registry import build
 from advprune.pruning import masks as mk
+from helpers.nets import NETS
 from helpers.small import SMALL
 
 IMAGE = (1, 8, 8)
@@ -129,7 +129,7 @@ def test_a_filter_that_is_only_added_is_removed_when_its_weights_are():
 
 
 @pytest.mark.parametrize("structure", ["unstructured", "filters", "channels", "kernels"])
-@pytest.mark.parametrize("arch", known_nets())
-def test_every_net_is_on_target_in_every_structure(arch, structure):
-    net = pruned(build(replace(SMALL, arch=arch, width=8)), structure, 0.5)
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_every_net_is_on_target_in_every_structure(net_fields, structure):
+    net = pruned(build(replace(SMALL, **net_fields, width=8)), structure, 0.5)
     assert audit(net, IMAGE, structure, 0.5)["reasons"] == []

@@ -12,19 +12,20 @@ from advprune.base.structures import STRUCTURES
 from advprune.data.specs import known, spec_of
 from advprune.evaluation import net_check
 from advprune.evaluation.net_check import check_net
-from advprune.models.names import known_nets
 from advprune.models.normalize import Normalize
 from advprune.models.registry import NetSpec
+from helpers.nets import NETS
 
 SPEC = NetSpec("strange", 4, 5, 3, 8, (0.5,) * 3, (0.25,) * 3)
 
 
-@pytest.mark.parametrize("arch", known_nets())
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
 @pytest.mark.parametrize("dataset", known())
-def test_every_net_here_passes_in_every_structure_for_every_dataset(arch, dataset):
+def test_every_net_here_passes_in_every_structure_for_every_dataset(net_fields, dataset):
     channels, size, _ = spec_of(dataset).shape
+    images = {"channels": channels, "size": size}
     moments = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
-    spec = NetSpec(arch, 4, classes=10, channels=channels, size=size, **moments)
+    spec = NetSpec(width=4, classes=10, **images, **moments, **net_fields)
     outcome = check_net(spec, STRUCTURES)
     assert outcome["structures"] == list(STRUCTURES) and outcome["compact"] is True
     assert outcome["net"] == spec.to_dict() and outcome["parameters"] > 0 and outcome["macs"] > 0

@@ -18,8 +18,8 @@ from advprune.models.checkpoint import (
     save_checkpoint,
     sha256,
 )
-from advprune.models.names import known_nets
 from advprune.models.registry import NetSpec, build
+from helpers.nets import NETS
 
 SPEC = NetSpec("resnet18", 4, 10, 1, 8, (0.3,), (0.4,))
 
@@ -47,9 +47,9 @@ def rewrite(path, change) -> None:
     save_tensors(path, "checkpoint-1", tensors, header)
 
 
-@pytest.mark.parametrize("arch", known_nets())
-def test_net_and_masks_come_back_exactly(arch, tmp_path):
-    spec = replace(SPEC, arch=arch)
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_net_and_masks_come_back_exactly(net_fields, tmp_path):
+    spec = replace(SPEC, **net_fields)
     net = build(spec, torch.Generator().manual_seed(1))
     images = torch.rand(16, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     net(images)

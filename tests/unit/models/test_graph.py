@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from advprune.models.graph import batchnorm_of, companions, filter_outputs, macs
-from advprune.models.names import known_nets
 from advprune.models.registry import NetSpec, build
+from helpers.nets import NETS
 
 SMALL = NetSpec("resnet18", 4, 10, 3, 32, (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 WRN = replace(SMALL, arch="wrn_28_4")
@@ -33,6 +33,12 @@ def test_every_convolution_of_a_post_activation_net_has_the_batchnorm_defined_af
     assert list(pairs) == convolutions(net)
 
 
+def test_in_a_pre_activation_resnet_the_stem_has_one_only_by_the_first_block_and_shortcuts_none():
+    net = build(replace(SMALL, arch="preact_resnet18"))
+    blocks = [f"layer{stage}.{block}" for stage in (1, 2, 3, 4) for block in (0, 1)]
+    assert batchnorm_of(net) == {f"{block}.conv1": f"{block}.bn2" for block in blocks}
+
+
 def test_in_a_pre_activation_net_only_convolutions_that_are_not_added_have_one():
     net = build(WRN)
     pairs = batchnorm_of(net)
@@ -43,10 +49,10 @@ def test_in_a_pre_activation_net_only_convolutions_that_are_not_added_have_one()
     assert set(convolutions(net)) - set(pairs) == added
 
 
-@pytest.mark.parametrize("arch", known_nets())
-def test_a_filter_without_weights_and_companions_is_silent(arch):
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_a_filter_without_weights_and_companions_is_silent(net_fields):
     """At the filter's own output, whatever the statistics are."""
-    net = build(replace(SMALL, arch=arch)).eval()
+    net = build(replace(SMALL, **net_fields)).eval()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.fill_(0.3)

@@ -9,17 +9,19 @@ from advprune.models.registry import NetSpec, build
 from advprune.models.sizes import LAYERS, layers, units
 from advprune.pruning.allocation import unit_counts
 from advprune.pruning.masks import weights
+from helpers.nets import NETS
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 6, 16])
 @pytest.mark.parametrize("dataset", ["digits", "cifar100"])
-@pytest.mark.parametrize("arch", known_nets())
-def test_layers_and_units_are_those_of_the_net(arch, dataset, width):
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_layers_and_units_are_those_of_the_net(net_fields, dataset, width):
     spec = spec_of(dataset)
     channels, size, _ = spec.shape
-    moments = ((0.5,) * channels, (0.25,) * channels)
-    net = build(NetSpec(arch, width, spec.classes, channels, size, *moments))
-    found = layers(arch, width, spec.classes, channels)
+    sizes = {"width": width, "classes": spec.classes, "channels": channels}
+    moments = {"mean": (0.5,) * channels, "std": (0.25,) * channels}
+    net = build(NetSpec(size=size, **sizes, **moments, **net_fields))
+    found = layers(**sizes, **net_fields)
     assert [layer.weights for layer in found] == [w.numel() for w in weights(net).values()]
     for structure in STRUCTURES:
         assert units(found, structure) == list(unit_counts(net, structure).values()), structure

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from advprune.base.errors import UserError
+from advprune.base.record import to_dict
 from advprune.plan import code
 from advprune.plan.config import load_config, read_yaml
 from advprune.plan.methods import load_method
@@ -191,6 +192,22 @@ def test_a_net_of_another_width_is_loaded_by_its_own_name():
     assert {spec.arch for spec in asked} == {"resnet18"}
 
 
+def test_two_forms_of_one_net_are_two_nets_that_load_the_same_module():
+    config = changed("archs.vgg16", {"width": 4})
+    config["archs"]["vgg16-max"] = {"arch": "vgg16", "width": 4, "final_pool": "max", "hidden": []}
+    config["grid"][0]["archs"] = ["vgg16", "vgg16-max"]
+    run = planned(config)
+    verdicts = Verdicts(run)
+    for name, options in (("vgg16", {}), ("vgg16-max", {"final_pool": "max", "hidden": []})):
+        model = next(m for m in run.models if m.arch == name and m.method == "hydra")
+        asked = [run.prune(model), run.finetune(model), run.pretrain("digits", name, "hydra", 0)]
+        asked += [run.net("digits", name), verdicts.evaluate(model)]
+        for spec in map(to_dict, asked):  # without options a specification is as ever
+            assert {k: spec[k] for k in ("final_pool", "hidden") if k in spec} == options
+        assert "models.nets.vgg16" in code.modules(asked[0])
+    assert [len(run.layers("digits", name)) for name in ("vgg16", "vgg16-max")] == [16, 14]
+
+
 SETTINGS = [
     {"dataset": "digits", "params": {"floor": 2}},
     {"arch": "vgg16", "recipes": {"prune": {"lr": 0.01, "weight_decay": 0.1}}},
@@ -325,6 +342,10 @@ BAD = [
     (with_datasets(curves={}), "config: datasets: 'curves' stands for something else"),
     (with_datasets(digits_e4={"limits": {"test": 500}}), "digits-e4.limits.test: 500 of 397"),
     (changed("archs.r", {"arch": "resnet19", "width": 4}), "unknown architecture 'resnet19'"),
+    (
+        changed("archs.r-max", RESNET | {"arch": "resnet18", "final_pool": "max"}),
+        "config: archs.r-max: resnet18 has no option final_pool (it has: none)",
+    ),
     (changed("archs.vgg16", RESNET | {"arch": "resnet18"}), "archs: 'vgg16' is a name of its own"),
     (
         with_datasets(digits_e4={})

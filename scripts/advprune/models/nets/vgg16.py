@@ -34,12 +34,10 @@ def build(
 class VGG16(nn.Module):
     """Thirteen convolutions and a three-layer head: 15,311,818 parameters at width 64.
 
-    With one linear layer behind a mean or maximum they are 14,724,042.
-
     The map is halved after a stage only while at least 2×2 is left (four times from 32×32, twice
     from 8×8) and ends at 2×2, so the head is the same, 32·width - 4·width - 4·width - classes
-    (2048-256-256-10 at width 64), for every image size; behind a mean or maximum it begins with
-    8·width.
+    (2048-256-256-10 at width 64), for every image size. Behind a mean or maximum it begins with
+    8·width; with no hidden layer there these are 14,724,042 parameters.
     """
 
     def __init__(
@@ -74,14 +72,15 @@ def _features(channels: int, width: int, size: int, final_pool: str) -> nn.Seque
         if size >= 4:
             layers.append(nn.MaxPool2d(2))
             size //= 2
-    return nn.Sequential(*layers, _final(final_pool))
+    return nn.Sequential(*layers, _final(final_pool, size))
 
 
-def _final(pool: str) -> nn.Module:
+def _final(pool: str, size: int) -> nn.Module:
     kinds: dict[str, nn.Module] = {
         "none": nn.AdaptiveAvgPool2d(2),
         "mean": nn.AdaptiveAvgPool2d(1),
-        "max": nn.AdaptiveMaxPool2d(1),
+        # not an adaptive one, whose gradients differ from run to run on a GPU
+        "max": nn.MaxPool2d(size),
     }
     if pool not in kinds:
         raise UserError(f"net description: final_pool '{pool}' (known: {', '.join(kinds)})")

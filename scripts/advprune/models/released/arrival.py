@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from advprune.base.errors import UserError
+from advprune.models.foreign.match import Match, disagreement
 from advprune.models.foreign.outline import Outline, children, outline
 from advprune.models.foreign.pickles import TensorInfo
-from advprune.models.foreign.recognise import Match, disagreement, recognise
+from advprune.models.foreign.recognise import recognise
 from advprune.models.released.kinds import NotAvailableError, without
 
 DTYPES = {"float64": 8, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "float32": 4}

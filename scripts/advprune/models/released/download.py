@@ -59,12 +59,11 @@ def _once(url: str, arriving: Path) -> str:
     except FileURLRetrievalError as error:
         raise NotAvailableError(f"no file: {told(str(error))}") from None
     except requests.HTTPError as error:
-        status = error.response.status_code
+        status = error.response.status_code if error.response is not None else 0
+        words = f"the server answers {str(error).partition(' for url')[0]}"
         if status not in AGAIN and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise NotAvailableError(
-                f"the server answers {status} {error.response.reason}"
-            ) from None
-        return f"the server answers {status} {error.response.reason}"
+            raise NotAvailableError(words) from None
+        return words
     except DownloadError as error:
         if IGNORES_RANGES in str(error):
             _forget(arriving)

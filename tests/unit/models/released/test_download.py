@@ -68,7 +68,7 @@ def test_a_busy_server_is_asked_again(files, tmp_path, content, code):
 
 
 def test_it_is_not_asked_for_ever(files, tmp_path, content):
-    with pytest.raises(NotAvailableError, match="the server answers 429 Too Many Requests"):
+    with pytest.raises(NotAvailableError, match="answers 429 Client Error: Too Many Requests"):
         taken(files, tmp_path, content, server.status(429))
     assert len(files.asked) == 1 + len(WAITS)
 

@@ -9,12 +9,24 @@ from advprune.base.errors import UserError
 from advprune.methods.mad import shares
 from advprune.methods.srgkp import kept_channels
 from advprune.models.registry import NetSpec, build
+from advprune.models.sizes import layers
 from advprune.plan.feasible import rates
 from advprune.pruning import masks as mk
 from helpers.configs import planned
+from helpers.nets import NETS
 
-ARCHS = ("resnet18", "vgg16", "wrn_28_4")
 SPARSITIES = ("0.3", "0.5", "0.9", "0.95", "0.97", "0.98", "0.99", "0.995", "0.999", "0.9999")
+
+
+def built(net_fields, width):
+    """A fresh net for digits."""
+    images = {"classes": 10, "channels": 1, "size": 8, "mean": (0.5,), "std": (0.25,)}
+    return build(NetSpec(width=width, **images, **net_fields))
+
+
+def planned_layers(net_fields, width):
+    """Its layers as the plan knows them."""
+    return layers(width=width, classes=10, channels=1, **net_fields)
 
 
 def refuses(call):
@@ -25,29 +37,30 @@ def refuses(call):
     return False
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_the_plan_refuses_what_the_job_would_refuse_and_nothing_else(arch):
-    net = build(NetSpec(arch, 4, 10, 1, 8, (0.5,), (0.25,)))
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_the_plan_refuses_what_the_job_would_refuse_and_nothing_else(net_fields):
+    net = built(net_fields, 4)
     found = set()
     for structure, sparsity in itertools.product(
         ("unstructured", "filters", "channels", "kernels"), SPARSITIES
     ):
         setting = [("lwm", structure, sparsity)]
-        plan = refuses(lambda s=setting: rates.check("net", (arch, 4, 10, 1), s))
+        plan = refuses(lambda s=setting: rates.check("net", planned_layers(net_fields, 4), s))
         job = refuses(lambda s=structure, p=sparsity: mk.check_sparsity(net, s, float(p)))
         assert plan == job, (structure, sparsity)
         found.add(plan)
     assert found == {True, False}
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_mads_rows_are_counted_as_mad_counts_them(arch):
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_mads_rows_are_counted_as_mad_counts_them(net_fields):
     found = set()
     for width, sparsity in itertools.product((2, 4, 16), SPARSITIES):
-        net = build(NetSpec(arch, width, 10, 1, 8, (0.5,), (0.25,)))
+        net = built(net_fields, width)
         sizes = {name: torch.empty_like(w) for name, w in mk.weights(net).items()}
+        found_layers = planned_layers(net_fields, width)
         setting = [("mad", "unstructured", sparsity)]
-        plan = refuses(lambda s=setting, w=width: rates.check("net", (arch, w, 10, 1), s))
+        plan = refuses(lambda s=setting, f=found_layers: rates.check("net", f, s))
         head = list(sizes)[-1]
         job = refuses(lambda n=net, p=sparsity: mk.check_sparsity(n, "unstructured", float(p)))
         job = job or refuses(lambda s=sizes, h=head, p=sparsity: shares(s, h, float(p)))
@@ -56,14 +69,15 @@ def test_mads_rows_are_counted_as_mad_counts_them(arch):
     assert found == {True, False}
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-def test_srgkps_filters_are_counted_as_it_counts_them(arch):
+@pytest.mark.parametrize("net_fields", NETS.values(), ids=NETS)
+def test_srgkps_filters_are_counted_as_it_counts_them(net_fields):
     found = set()
     for width, sparsity in itertools.product((2, 4, 16), SPARSITIES):
-        net = build(NetSpec(arch, width, 10, 1, 8, (0.5,), (0.25,)))
+        net = built(net_fields, width)
         shapes = {n: (w.shape[0], w.shape[1]) for n, w in mk.weights(net, "kernels").items()}
+        found_layers = planned_layers(net_fields, width)
         setting = [("srgkp", "kernels", sparsity)]
-        plan = refuses(lambda s=setting, w=width: rates.check("net", (arch, w, 10, 1), s))
+        plan = refuses(lambda s=setting, f=found_layers: rates.check("net", f, s))
         assert plan == refuses(lambda s=shapes, p=sparsity: kept_channels(s, float(p)))
         found.add(plan)
     assert found == {True, False}
@@ -77,4 +91,4 @@ def test_it_is_one_line_that_names_the_method_and_the_net():
 
 
 def test_a_net_of_ones_own_is_left_to_its_first_job():
-    rates.check("mine", ("a_net_of_ones_own", 4, 10, 1), [("lwm", "filters", "0.9999")])
+    rates.check("mine", layers("a_net_of_ones_own", 4, 10, 1), [("lwm", "filters", "0.9999")])

@@ -1,4 +1,4 @@
-"""Methods take a net whose filters do not all have a BatchNorm of their own."""
+"""Methods take nets of other forms: filters without a BatchNorm of their own, another head."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from advprune.methods import base
 from advprune.models.registry import build
 from advprune.pruning import masks as mk
 from helpers.methods import task_for
+from helpers.nets import NETS
 from helpers.small import SMALL
 
 # one of each mechanism; all others were tried once by hand, and all but BNAP's filters take it
@@ -28,10 +29,11 @@ CASES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("key", "structure"), CASES)
-def test_a_method_prunes_a_pre_activation_net_to_the_target(key, structure, tmp_path):
+@pytest.mark.parametrize("name", ["preact_resnet18", "vgg16-max", "wrn_28_4"])
+def test_a_method_prunes_a_net_of_another_form_to_the_target(name, key, structure, tmp_path):
     sparsity = 0.8 if structure == "unstructured" else 0.5
     task = task_for(key, tmp_path, structure, sparsity)
-    net = build(replace(SMALL, arch="wrn_28_4"), torch.Generator().manual_seed(1))
+    net = build(replace(SMALL, **NETS[name]), torch.Generator().manual_seed(1))
     method = base.load(key)
     masks = method.prune(net, task)
     mk.apply(net, masks)
