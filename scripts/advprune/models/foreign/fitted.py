@@ -32,7 +32,7 @@ def fitted(layout: Layout, width: int, classes: int, channels: int) -> Fitted:
     net = dict(layout.net) | {"width": width, "classes": classes, "channels": channels}
     if "hidden" in net:
         net["hidden"] = [units * width for units in net["hidden"]]
-    shapes = {name: (channels,) for name in layout.moments.values()}
+    shapes: dict[str, tuple[int, ...]] = {n: (channels,) for n in layout.moments.values()}
     tensors: dict[str, Formula] = {}
     unused: list[str] = []
     for layer in frame(net):

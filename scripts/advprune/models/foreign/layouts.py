@@ -118,13 +118,18 @@ def load(path: Path) -> Layout:
             net=NETS.get(content["net"]["arch"], {}) | content["net"],
             kinds=kinds,
             images=content["images"],
-            **{k: tuple(map(float, content[k])) for k in ("mean", "std") if k in content},
+            mean=_numbers(content, "mean"),
+            std=_numbers(content, "std"),
             notes=tuple(content.get("notes", ())),
             **{key: content[key] for key in optional if key in content},
             learned_shares=content.get("shares") == "learned",
         )
     except (KeyError, ValueError, UserError) as error:
         raise UserError(f"{path}: {type(error).__name__}: {error}") from None
+
+
+def _numbers(content: Mapping[str, Any], key: str) -> tuple[float, ...] | None:
+    return tuple(map(float, content[key])) if key in content else None
 
 
 def _kind(kind: str, content: Mapping[str, Any]) -> Kind:

@@ -13,7 +13,7 @@ from advprune.base.errors import UserError
 from advprune.models.foreign.chosen import check, chosen
 from advprune.models.foreign.convert import convert
 from advprune.models.foreign.fitted import fitted
-from advprune.models.foreign.frames import frame
+from advprune.models.foreign.frames import PARTS, frame
 from advprune.models.foreign.layouts import known, load
 from advprune.models.foreign.operations import learned_share
 from advprune.models.foreign.outline import outline
@@ -31,9 +31,12 @@ def match_of(path, layout=None):
     return recognise(outline(path), layout)
 
 
+def spec_of(path, layout=None):
+    return NetSpec(**match_of(path, layout).net, size=32, **PLAIN)
+
+
 def converted(path, layout=None, sparsity=0.5):
-    spec = NetSpec(**match_of(path, layout).net, size=32, **PLAIN)
-    return convert(path, spec, Asked(layout=layout, moments="leave"), sparsity)
+    return convert(path, spec_of(path, layout), Asked(layout=layout, moments="leave"), sparsity)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -48,17 +51,17 @@ def test_every_layout_that_was_counted_is_known():
     assert sorted(SHAPES) == LAYOUTS and len(LAYOUTS) == 39
 
 
-@pytest.mark.parametrize("layout", ["hydra-resnet18", "flyingbird-resnet18", *("hydra-vgg16",)])
+@pytest.mark.parametrize("layout", ["hydra-resnet18", "flyingbird-resnet18", "hydra-vgg16"])
 def test_a_frame_is_its_net(layout):
     fit = fitted(known()[layout], 8, 10, 3)
     net = build(NetSpec(**fit.net, size=32, **PLAIN))
     state = {
         n: tuple(t.shape) for n, t in net.state_dict().items() if not n.startswith("normalize")
     }
-    assert {n: s for n, s in state.items()} == {
-        f"{layer.name}.{part}": tuple(state[f"{layer.name}.{part}"])
+    assert state == {
+        f"{layer.name}.{part}": layer.shape(words)
         for layer in frame(fit.net)
-        for part in known()[layout].kinds[layer.kind].makes
+        for part, words in PARTS[layer.kind].items()
     }
 
 
@@ -82,11 +85,8 @@ def test_other_classes_and_channels_are_read_off_a_file(tmp_path):
 
 def test_equal_names_with_other_normalisation_need_a_word(tmp_path):
     synthetic("radmm-vgg16", tmp_path / "net.pt", 16)
-    found, net = (
-        outline(tmp_path / "net.pt"),
-        NetSpec(**match_of(tmp_path / "net.pt").net, size=32, **PLAIN),
-    )
-    with pytest.raises(UserError, match="mean and std are missing, and not certain .*say layout"):
+    found, net = outline(tmp_path / "net.pt"), spec_of(tmp_path / "net.pt")
+    with pytest.raises(UserError, match=r"mean and std are missing, and not certain .*say layout"):
         check(found, Asked(), vars(net), 0.5, moments=False)
     check(found, Asked(), vars(net), 0.5, moments=True)
     check(found, Asked(layout="radmm"), vars(net), 0.5, moments=False)
@@ -96,12 +96,19 @@ def test_equal_names_with_other_normalisation_need_a_word(tmp_path):
 
 def test_normalisation_that_nobody_knows_is_asked_for(tmp_path):
     synthetic("rst-resnet18", tmp_path / "net.pt", 16)
-    found, net = (
-        outline(tmp_path / "net.pt"),
-        NetSpec(**match_of(tmp_path / "net.pt").net, size=32, **PLAIN),
-    )
-    with pytest.raises(UserError, match="not certain .*0.247, 0.243, 0.262.*: say mean and std"):
+    found, net = outline(tmp_path / "net.pt"), spec_of(tmp_path / "net.pt")
+    with pytest.raises(
+        UserError, match=r"not certain .*0\.247, 0\.243, 0\.262.*: say mean and std"
+    ):
         check(found, Asked(layout="rst"), vars(net), 0.5, moments=False)
+
+
+def without(name):
+    return lambda state: state.pop(name)
+
+
+def with_more(name, *shape):
+    return lambda state: state.update({name: torch.ones(shape)})
 
 
 @pytest.mark.parametrize(
@@ -109,13 +116,18 @@ def test_normalisation_that_nobody_knows_is_asked_for(tmp_path):
     [
         ("mad-resnet18", "hydra", None, "is not of layout hydra but of mad-resnet18"),
         ("mad-resnet18", "sgd", None, "layout 'sgd' is not known"),
-        ("hydra-vgg16-scores", "mad", None, r"not of layout mad but of hydra-vgg16-scores"),
-        ("mad-vgg16", None, lambda s: s.pop("classifier.mask_bias"), "nearest is mad-vgg16, but it lacks classifier.mask_bias"),
-        ("hydra-vgg16", None, lambda s: s.update({"features.0.mask": torch.ones(4, 3, 3, 3)}), "nearest is h.*-vgg16, but it has features.0.mask"),
-        ("rst-vgg16", None, lambda s: s.update({"features.3.scores": torch.ones(3)}), r"features.3.scores \[3\] for \[4, 4, 3, 3\]"),
-        ("hydra-resnet18-scores", None, lambda s: s.pop("conv1.popup_scores"), "lacks conv1.popup_scores"),
+        ("hydra-vgg16-scores", "mad", None, "not of layout mad but of hydra-vgg16-scores"),
+        ("mad-vgg16", None, without("classifier.mask_bias"), "mad-vgg16, but it lacks class"),
+        ("hydra-vgg16", None, with_more("features.0.mask", 3), "vgg16, but it has features.0.mask"),
+        (
+            "rst-vgg16",
+            None,
+            with_more("features.3.scores", 3),
+            r"3.scores \[3\] for \[4, 4, 3, 3\]",
+        ),
+        ("hydra-resnet18-scores", None, without("conv1.popup_scores"), "lacks conv1.popup_scores"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_layout_is_refused_with_the_nearest(layout, asked, change, message, tmp_path):
     synthetic(layout, tmp_path / "net.pt", 16, change=change)
     with pytest.raises(UserError, match=message) as error:
@@ -127,7 +139,7 @@ def test_masks_that_a_layout_does_not_know_of_are_refused(tmp_path):
     state = state_of("hydra-vgg16", 16)
     masks = {name: torch.ones_like(t) for name, t in state.items() if t.ndim > 1}
     torch.save({"state_dict": state, "masks": masks}, tmp_path / "net.pt")
-    with pytest.raises(UserError, match="has no masks, but it holds masks at 'masks'"):
+    with pytest.raises(UserError, match="has no masks, but it holds"):
         match_of(tmp_path / "net.pt")
     assert chosen(outline(tmp_path / "net.pt"), Asked(masks="leave"))[1].left_out == ["masks"]
 
@@ -141,7 +153,7 @@ def test_masks_beside_a_net_must_be_in_its_weights(tmp_path):
     content = torch.load(tmp_path / "net.pt")
     content["state_dict"]["conv1.weight"][0] = 1
     torch.save(content, tmp_path / "net.pt")
-    with pytest.raises(UserError, match="its mask conv1.weight_0 is not in the weight"):
+    with pytest.raises(UserError, match=r"its mask conv1\.weight_0 is not in the weight"):
         converted(tmp_path / "net.pt")
 
 
@@ -180,7 +192,10 @@ def pruned(shares):
     return change
 
 
-@pytest.mark.parametrize(("shares", "faulty"), [(lambda i: 0.9, True), (lambda i: 0.1 + 0.8 * (i % 2), False), (lambda i: 0, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("shares", "faulty"),
+    [(lambda i: 0.9, True), (lambda i: 0.1 + 0.8 * (i % 2), False), (lambda i: 0, False)],
+)
 @pytest.mark.parametrize("layout", ["harp-resnet18-dense-export", "harp-vgg16"])
 def test_equal_shares_where_learned_ones_were_meant_are_marked(layout, shares, faulty, tmp_path):
     synthetic(layout, tmp_path / "net.pt", change=pruned(shares))
@@ -217,7 +232,7 @@ def test_arguments_and_numpys_numbers_are_read_as_data(tmp_path):
 
 def test_a_container_that_would_run_code_is_refused(tmp_path, capsys):
     torch.save({"net": state_of("mad-vgg16", 16), "args": Code()}, tmp_path / "net.t7")
-    with pytest.raises(UserError, match="run code of builtins.print") as error:
+    with pytest.raises(UserError, match=r"run code of builtins\.print") as error:
         converted(tmp_path / "net.t7")
     assert not isinstance(error.value, UnknownLayoutError)
     assert "must never" not in capsys.readouterr().out
