@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.realpath(workflow.main_snakefile)
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
 from advprune.base.errors import UserError
+from advprune.base.files import read_json
 from advprune.base.provenance import sha256
 from advprune.base.record import to_json
 from advprune.identity import judge
@@ -25,7 +26,7 @@ from advprune.plan import code, extra, machine
 from advprune.plan.config import load_config
 from advprune.plan.feasible import check as feasible
 from advprune.plan.methods import method_file
-from advprune.plan.paths import Layout
+from advprune.plan.paths import DOWNLOADS, Layout
 from advprune.plan.protocol import Protocol
 from advprune.plan.specs import PageSpec, TableSpec
 from advprune.plan.verdicts import CORRUPTIONS, Verdicts
@@ -58,7 +59,8 @@ machine.name_checkout(ROOT)
 
 
 # No method has the name "-": an empty constraint would be none.
-TRAINED, EXTERNAL = ("|".join(m) or "-" for m in (PROTOCOL.methods, PROTOCOL.external))
+TRAINED, EXTERNAL = ("|".join(m) or "-" for m in (PROTOCOL.methods, PROTOCOL.elsewhere))
+RELEASED = sorted({item.key for item in PROTOCOL.released.values()})
 
 
 wildcard_constraints:
@@ -69,7 +71,7 @@ wildcard_constraints:
         )
     ),
     arch="|".join(CONFIG["archs"]),
-    method="|".join([*PROTOCOL.methods, *PROTOCOL.external]),
+    method="|".join([*PROTOCOL.methods, *PROTOCOL.elsewhere]),
     target="(none|unstructured|filters|channels|kernels)-[0-9.]+",
     recipe="[a-z]+-[0-9a-f]{8}",
     seed="[0-9]+",
@@ -114,7 +116,8 @@ def torch_job(script, spec):
 
 def page_job(script, spec=None):
     """The same of a job that shows methods: their YAMLs, by content, for their place is no matter."""
-    keys = sorted({variant.key for variant in PROTOCOL.methods.values()})
+    keys = {variant.key for variant in PROTOCOL.methods.values()}
+    keys = sorted(keys | {item.method for item in PROTOCOL.released.values()})
     contents = [sha256(method_file(key)) for key in keys]
     files = " ".join(f'"$ADVPRUNE_CHECKOUT"/config/methods/{key}.yaml' for key in keys)
 
@@ -178,6 +181,7 @@ def _begin():
     machine.announce(PROTOCOL, local=not on_cluster(), gpu=gpu())
     feasible.check_disk(PROTOCOL, PATHS, dry=workflow.dryrun)
     _hold_against_cards()
+    _ask_again()
 
 
 def _hold_against_cards():
@@ -194,6 +198,13 @@ def _hold_against_cards():
     workflow.dag.forcefiles.update(found.again)
     for line in found.lines():
         print(f"{CONFIG['preset']}: {line}", file=sys.stderr)
+
+
+def _ask_again():
+    """A released file that could not be had may be there now: every run asks for it again."""
+    files = {PATHS.fetched.format(key=key) for key in RELEASED}
+    there = {file for file in files if Path(file).is_file()}
+    workflow.dag.forcefiles.update(f for f in there if not read_json(f)["available"])
 
 
 # What a job needs
@@ -298,6 +309,20 @@ def teacher(wildcards):
     return pretrained(wildcards) if PROTOCOL.plan(wildcards).teacher else []
 
 
+def there(model):
+    """Whether a model's file is there; of released ones it is known once all were fetched."""
+    if model not in PROTOCOL.released:
+        return True
+    found = read_json(checkpoints.released.get().output.out)
+    return found[PROTOCOL.released[model].key]["available"]
+
+
+def source(wildcards):
+    """Input function: the file of a net that was trained elsewhere."""
+    found = model(wildcards)
+    return PROTOCOL.source(found) if there(found) else []
+
+
 def last_epoch(wildcards):
     """Input function: the net of the last epoch; only one is known that was trained elsewhere."""
     known = wildcards.method in PROTOCOL.methods
@@ -313,10 +338,16 @@ def shards(pattern, attack):
 
 
 def of_models(name):
-    """Input function: a file of every model of one dataset and net."""
-    pattern = PATHS.of_model(name)
+    """Input function: a file of every model of one dataset and net.
+
+    Of those that cannot be had there is a row, and nothing else.
+    """
+    pattern, without = PATHS.of_model(name), PATHS.of_model("unavailable.json")
+    rows = name == PATHS.finding("evaluations")
     return lambda w: [
-        pattern.format(**m.wildcards) for m in PROTOCOL.grid.of(w.dataset, w.arch)
+        (pattern if there(m) else without).format(**m.wildcards)
+        for m in PROTOCOL.grid.of(w.dataset, w.arch)
+        if rows or there(m)
     ]
 
 
@@ -346,6 +377,8 @@ def gathered(kind):
 PRUNED = VERDICTS.pruned_here()
 ALL_THIN_ICE = sorted({PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED})
 TABLES = ["costs.csv", "provenance.csv"]
+if PROTOCOL.released:
+    TABLES += ["released.csv"]
 if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]
 if CONFIG["evaluation"].get("corruptions"):

@@ -120,7 +120,7 @@ rule external:
     """Convert a net that was trained elsewhere."""
     input:
         begin,
-        source=lambda w: PROTOCOL.external[w.method]["path"],
+        source=source,
     output:
         PATHS.of_model("checkpoint.json"),
         out=PATHS.of_model("checkpoint.safetensors"),
@@ -132,8 +132,8 @@ rule external:
         method=EXTERNAL,
     priority: depth("external")
     conda:
-        environment("train")
+        environment("convert")
     params:
-        **job("external", lambda w: PROTOCOL.convert(w.method)),
+        **job("external", of_model(PROTOCOL.convert)),
     shell:
         run_spec("external")

@@ -17,7 +17,8 @@ def main() -> None:
     cli.open_log(args.log)
     target, loaded = from_json(AuditSpec, args.spec), load_checkpoint(args.checkpoint)
     image = (loaded.spec.channels, loaded.spec.size, loaded.spec.size)
-    found = audit(loaded.net, image, target.structure, target.sparsity, loaded.masks)
+    asked = (target.structure, target.sparsity, loaded.masks, target.counted)
+    found = audit(loaded.net, image, *asked)
     write_json(args.out, found)
     write_card(args.out, "audit", target, {"checkpoint": args.checkpoint})
 

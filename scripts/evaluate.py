@@ -10,7 +10,9 @@ from advprune.base.files import read_json, write_json
 from advprune.base.provenance import provenance, sha256
 from advprune.base.record import from_json, to_dict
 from advprune.evaluation import best_known
+from advprune.evaluation.claimed import broken
 from advprune.evaluation.evaluate import evaluate, training
+from advprune.evaluation.published import beside
 from advprune.evaluation.reliability import summarise
 from advprune.jobs import cli
 from advprune.plan import code
@@ -42,6 +44,11 @@ def main() -> None:
         largest_answer=pgd["best"]["largest_answer"],
     )
     record["training"] = training(checkpoint, pgd)
+    record["training"]["marks"] += constant(record["audit"])
+    if spec.row.published:
+        record["published"] = beside(record, spec.row.published, hofmn["distance"], spec.eps)
+        flag(record, record["published"].pop("reasons"))
+    flag(record, broken(spec.claims, record))
     record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
     record["settings"] = {k: v for k, v in to_dict(spec).items() if k in SETTINGS}
     checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")
@@ -50,6 +57,25 @@ def main() -> None:
     record["best_known"] = best_known.summarise(found, spec.eps)
     write_json(args.out, record)
     write_json(args.card, card(args, spec, checkpoint))
+
+
+def constant(audit: dict[str, Any]) -> list[str]:
+    """Say which removed filters still have an output, the same for all images."""
+    found = audit.get("constant_filters")
+    if not found:
+        return []
+    return [
+        f"{found} of {audit['filters']} filters have no weight but kept scale or shift of their "
+        f"BatchNorm, and emit a constant: {100 * audit['sparsity_achieved']:.2f} % emit nothing; "
+        "attacks run on a net with the constants folded"
+    ]
+
+
+def flag(record: dict[str, Any], reasons: list[str]) -> None:
+    """Add reasons for a flag."""
+    if reasons:
+        record["status"] = "flagged"
+        record["reason"] = "; ".join(filter(None, [record["reason"], *reasons]))
 
 
 def fields(path: Path, kind: str, *names: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cli.open_log(args.log)
     spec = from_json(PageSpec, args.spec)
 
-    evaluations = records.load(args.evaluations)
+    evaluations = records.load(args.evaluations, absent=True)
     methods = records.known(records.load_methods(args.methods), evaluations)
     frame = tables.leaderboard(evaluations)
     if args.csv:

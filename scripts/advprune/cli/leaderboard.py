@@ -29,7 +29,7 @@ def command(run: Path) -> None:
     evaluated so far are shown. A mark ! stands before nets that missed their target or collapsed,
     a ? before those whose verdicts are possibly unreliable; both are explained below the table.
     """
-    frame = tables.leaderboard(records.load(evaluations(run)))
+    frame = tables.leaderboard(records.load(evaluations(run), absent=True))
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES).print(tables.console(frame))
 
 

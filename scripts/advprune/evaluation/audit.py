@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from advprune.evaluation import claims
 from advprune.models.checkpoint import is_finite
 from advprune.models.graph import companions, macs
 from advprune.pruning import masks as mk
@@ -59,15 +60,17 @@ def audit(
     structure: str,
     sparsity: float,
     masks: Masks | None = None,
+    counted: str = "",
 ) -> dict[str, Any]:
     """Recount a net against its pruning target and, where it has them, its masks.
 
-    Returns parameter and non-zero counts of the whole net, the prunable weights' and the target
-    units' sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if
-    zero weights were skipped (theoretical: no dense kernel skips them), and reasons for a flag.
+    `counted` is the rule of `claims` by which the target was counted, "" for ours. Returns
+    parameter and non-zero counts of the whole net, the prunable weights' and the target units'
+    sparsity, both also per layer, `macs` of the layers as they are and `effective_macs` if zero
+    weights were skipped (theoretical: no dense kernel skips them), and reasons for a flag.
     """
-    counted = "unstructured" if structure == "none" else structure
-    layers = units(net, counted)
+    pruned = "unstructured" if structure == "none" else structure
+    layers = units(net, pruned)
     zeros = units(net, "unstructured")
     removed, total = (sum(column) for column in zip(*layers.values(), strict=True))
     achieved = removed / total
@@ -75,11 +78,13 @@ def audit(
     dense = macs(net, image)
     left = {n: round(m * (1 - zeros[n][0] / zeros[n][1])) for n, m in dense.items()}
     reasons = []
+    theirs = _by_their_rule(net, image, counted) if counted else {}
+    held = theirs.get("sparsity_claimed", achieved) if counted in ("", *claims.HELD) else sparsity
     # counts are rounded within each layer, so each may be off by less than one unit
-    if abs(achieved - sparsity) > max(TOLERANCE, len(layers) / total):
-        reasons.append(f"sparsity is {achieved:.4f} instead of {sparsity:g}")
+    if abs(held - sparsity) > max(TOLERANCE, len(layers) / total):
+        reasons.append(f"sparsity is {held:.4f} instead of {sparsity:g}")
     if masks:
-        reasons += mask_reasons(net, masks, counted, achieved)
+        reasons += mask_reasons(net, masks, pruned, achieved)
     if not is_finite(net):
         reasons.append("the net holds numbers that are not finite")
     return {
@@ -90,6 +95,7 @@ def audit(
         "structure": structure,
         "sparsity": sparsity,
         "sparsity_achieved": achieved,
+        **theirs,
         "macs": sum(dense.values()),
         "effective_macs": sum(left.values()),
         "layers": {
@@ -103,3 +109,12 @@ def audit(
         },
         "reasons": reasons,
     }
+
+
+def _by_their_rule(net: nn.Module, image: tuple[int, int, int], rule: str) -> dict[str, Any]:
+    """The share that a net's makers count, and filters that their rule counts and ours does not."""
+    found: dict[str, Any] = {"counted": rule, "sparsity_claimed": claims.share(net, rule, image)}
+    if rule == "filters":
+        constant, filters = claims.constant_filters(net)
+        found |= {"filters": filters, "constant_filters": constant}
+    return found

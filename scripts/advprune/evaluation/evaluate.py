@@ -8,7 +8,9 @@ import pandas as pd
 
 from advprune.attacks.verdicts import AUTOATTACK, HOFMN, SAMPLE, accuracy, pack, robust_at, worst
 from advprune.base.errors import UserError
+from advprune.base.record import to_dict
 from advprune.evaluation.intervals import wilson
+from advprune.plan.specs import UnavailableSpec
 
 CURVE_POINTS = 41  # from no perturbation to twice the radius of the threat
 ONE_ANSWER = 0.99  # share of the images with the same answer from which on a net has collapsed
@@ -66,6 +68,19 @@ def evaluate(
         "warnings": sorted(set(warnings)),
         "status": "flagged" if reasons else "ok",
         "reason": "; ".join(reasons),
+    }
+
+
+def without_numbers(spec: UnavailableSpec, status: str, reason: str) -> dict[str, Any]:
+    """The evaluation of a model that there is none of: it is a row with its reason."""
+    numbers = ("clean", "autoattack", "hofmn", "worst")
+    return {f"{a}_{b}": None for a in numbers for b in ("accuracy", "low", "high")} | {
+        "model": to_dict(spec.row),
+        "threat": {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text},
+        "images": spec.images,
+        "curve": None,
+        "status": status,
+        "reason": reason,
     }
 
 

@@ -47,6 +47,7 @@ class Result:
         stem, place = name.split(".")[0], "/".join(f for f in folders if f != "pretrained")
         own = {
             "pretrain": f"/{stem}",
+            "fetch": f"/{stem}",
             "dataset": f"-{stem}",
             "corrupt": f"-{stem.removeprefix('corrupted-')}",
             "autoattack": stem.removeprefix("autoattack"),  # its shard
@@ -128,8 +129,8 @@ class Results:
 
     def _converted(self, folder: str, model: Model) -> Iterator[Result]:
         """A net that was trained elsewhere."""
-        source = {"source": str(self._protocol.external[model.method]["path"])}
-        asked = partial(self._protocol.convert, model.method)
+        source = {"source": self._protocol.source(model)}
+        asked = partial(self._protocol.convert, model)
         yield _net("external", [f"{folder}/checkpoint"], asked, source)
 
     def _found(self, folder: str, model: Model, last: str) -> Iterator[Result]:

@@ -72,8 +72,10 @@ def load_config(
     _check_renamed(content)
     check(content, "config", "config")
     config = DEFAULTS | content
-    if config["data_root"] is not None:
-        config["data_root"] = expanded(config["data_root"], "config: data_root")
+    for root in ("data_root", "released_root"):
+        if config.get(root) is not None:
+            config[root] = expanded(config[root], f"config: {root}")
+    config["datasets"] = {n: e | {"eps": str(e["eps"])} for n, e in config["datasets"].items()}
     _check_names(config, "dataset", "dataset", known_datasets())
     _check_names(config, "arch", "architecture", known_nets())
     _check_options(config)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _MODEL = "{dataset}/{arch}/{method}/{target}/seed{seed}"
+DOWNLOADS = "results/downloads/released"  # of all presets
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,22 @@ class Layout:
         """A kind of finding about all models of one dataset and net."""
         return f"{self.root}/{{dataset}}/{{arch}}/{kind}.json"
 
+    @property
+    def fetched(self) -> str:
+        """Whether a released file could be had, and what it is."""
+        return f"{self.root}/released/{{key}}.json"
+
     def corrupted(self, family: str) -> str:
         """Test images of a dataset under a family of common corruptions."""
         return f"{self.root}/{{dataset}}/corrupted-{family}.safetensors"
 
-    def thin_ice(self, ending: str) -> str:
-        """A file about the distances of all models of one target, before and after pruning."""
-        return f"{self.root}/thin_ice/{{dataset}}-{{arch}}-{{target}}{ending}"
-
     def section(self, key: str) -> str:
         """What an analysis hands to the page."""
         return f"{self.root}/sections/{key}.json"
+
+    def thin_ice(self, ending: str) -> str:
+        """A file about the distances of all models of one target, before and after pruning."""
+        return f"{self.root}/thin_ice/{{dataset}}-{{arch}}-{{target}}{ending}"
 
     def of_model(self, name: str) -> str:
         """A file in the model's folder."""

@@ -13,12 +13,13 @@ from typing import Any
 from advprune.base.errors import UserError
 from advprune.base.record import to_dict
 from advprune.data.specs import spec_of
+from advprune.models.foreign import layouts
 from advprune.models.sizes import Layer, layers
-from advprune.plan import external, extra, specs, variants
-from advprune.plan.config import fraction
+from advprune.plan import external, extra, released, specs, variants
+from advprune.plan.config import fraction, read_yaml
 from advprune.plan.feasible import rates
 from advprune.plan.grid import Grid, Model, expand
-from advprune.plan.methods import MethodPlan, Methods
+from advprune.plan.methods import MethodPlan, Methods, method_file
 
 
 class Protocol:
@@ -30,9 +31,11 @@ class Protocol:
         self.methods = self._methods.variants
         self.external = external.entries(config)
         trained = expand(config, self._methods)
-        self.models = trained + external.models(self.external)
+        self.released = released.rows(config)
+        self._lock = released.lock(config) if self.released else {}
+        self.models = trained + external.models(self.external) + list(self.released)
         if not self.models:
-            raise UserError("config: neither grid nor external names a model")
+            raise UserError("config: neither grid nor external nor released names a model")
         self.grid = Grid(self.models, config["preset"])
         self._pretrainings: dict[tuple[str, str, str], str | None] = {}
         for model in trained:  # whatever is wrong with a plan is said before any job
@@ -48,9 +51,20 @@ class Protocol:
         """What a model's method does on its dataset and net."""
         return self._plan(model.dataset, model.arch, model.method)
 
+    @property
+    def elsewhere(self) -> list[str]:
+        """What stands for a method in the rows of nets that were trained elsewhere."""
+        return list(dict.fromkeys([*self.external, *(model.method for model in self.released)]))
+
+    def source(self, model: Model) -> str:
+        """File of a net that was trained elsewhere."""
+        if item := self.released.get(model):
+            return item.path
+        return str(self.external[model.method]["path"])
+
     def epochs(self, model: Model) -> int | None:
         """Epochs that a model may train in all its phases; None of one from elsewhere."""
-        if model.method in self.external:
+        if model.method not in self.methods:
             return None
         return sum(recipe.epochs for recipe in self.plan(model).recipes.values())
 
@@ -120,19 +134,49 @@ class Protocol:
         params = plan.params if plan.final else {}
         return specs.FinetuneSpec(**fields, params=params, final=plan.final)
 
-    def convert(self, method: str) -> specs.ExternalSpec:
+    def fetch(self, key: str) -> specs.FetchSpec:
+        """How a released file is had, and what must be in it."""
+        model, item = next((m, item) for m, item in self.released.items() if item.key == key)
+        return specs.FetchSpec(
+            key=key,
+            file_id=item.file_id,
+            file_name=item.file_name,
+            url=self.config["released"].get("url", released.URL),
+            method=item.method,
+            arch=item.arch,
+            net=self.net(model.dataset, model.arch),
+            sparsity=float(item.sparsity),
+            sha256=self._lock.get(key, ""),
+        )
+
+    def convert(self, model: Model) -> specs.ExternalSpec:
         """The conversion of a net that was trained elsewhere."""
-        entry = self.external[method]
+        if item := self.released.get(model):
+            return self._convert_released(model, item)
+        entry = self.external[model.method]
         net = self._net(entry["arch"]) | self._images(entry["dataset"])
-        mean, std = (tuple(map(float, entry[key])) for key in ("mean", "std"))
-        asked = vars(external.asked(entry))
-        cut = float(entry["sparsity"]) if asked["scores"] == "apply" else 0.0
-        return specs.ExternalSpec(**net, mean=mean, std=std, sparsity=cut, **asked)
+        asked = external.asked(entry)
+        known: dict[str, Any] = {key: tuple(map(float, entry.get(key, ()))) for key in ("mean", "std")}
+        if asked.scores == "apply" or not asked.by_hand:
+            known["sparsity"] = float(entry["sparsity"])
+        known["layouts"] = "" if asked.by_hand else layouts.digest()
+        return specs.ExternalSpec(**net, **known, **vars(asked))
+
+    def _convert_released(self, model: Model, item: released.Released) -> specs.ExternalSpec:
+        """The layout of the file says how: moments and arithmetic are its method's."""
+        net = self._net(model.arch) | self._images(model.dataset)
+        sparsity = float(item.sparsity)
+        told: dict[str, Any] = {"layout": item.method, "layouts": layouts.digest()}
+        return specs.ExternalSpec(**net, mean=(), std=(), sparsity=sparsity, **told)
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""
         place = (model.method, model.dataset, model.arch, model.structure)
         found = specs.Row(*place, float(model.sparsity), model.seed)
+        if item := self.released.get(model):
+            name = f"{read_yaml(method_file(item.method))['name']} (released)"
+            found = replace(found, released_of=item.method, published=item.published)
+            return replace(found, name=name, stage="external")
         if entry := self.external.get(model.method):
             return replace(found, name=entry["name"], stage="external")
         found = replace(found, objective=self.plan(model).objective)

@@ -47,12 +47,28 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Published:
+    """What was published of a net: accuracies in [0, 1], clean and under AutoAttack.
+
+    `eps` is its Linf radius in [0, 1] pixel units, `images` the number of test images. `eps` 0
+    stands for the radius of the run, `images` 0 for the images of the run.
+    """
+
+    clean: float | None = None
+    autoattack: float | None = None
+    eps: float = 0.0
+    images: int = 0
+
+
+@dataclass(frozen=True)
 class Row:
     """What the leaderboard says a model is.
 
     `method`, `dataset` and `arch` are the names of variants where the model is one. `name` and
     `stage` only of nets from elsewhere, `name` also of variants of a method, whose `variant_of` is
     its key. `objective` is the name of that of the last training; None of nets from elsewhere.
+    `released_of` is the key of the method whose authors released the net, `published` what was
+    published of it.
     """
 
     method: str
@@ -65,6 +81,8 @@ class Row:
     stage: str | None = None
     variant_of: str | None = None
     objective: str | None = None
+    released_of: str | None = None
+    published: Published | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +172,9 @@ class ExternalSpec:
     """A net that was trained elsewhere: moments of its images, patterns to rename tensors by.
 
     Where its file leaves a choice: the place of its state dict, and "apply" or "leave" for masks
-    and scores, "leave" for moments of its own. `sparsity` is what scores are cut at.
+    and scores, "leave" for moments of its own. `sparsity` is what scores are cut at. `layout` is
+    a layout or a method by name, `layouts` the digest of all of them where one may be used; empty
+    moments are those of the layout.
     """
 
     arch: str
@@ -170,17 +190,42 @@ class ExternalSpec:
     scores: str | None = None
     moments: str | None = None
     sparsity: float = 0.0
+    layout: str | None = None
     final_pool: str | None = None
     hidden: tuple[int, ...] | None = None
+    layouts: str = ""
+
+
+@dataclass(frozen=True)
+class FetchSpec:
+    """A released file: where it is, whose net it holds, and at which sparsity.
+
+    `url` has `{id}` in the place of `file_id`; `arch` is the net's name in its authors' table,
+    `net` is ours. `sha256` is the hash that the file has in the lock file, "" where it is in none.
+    """
+
+    key: str
+    file_id: str
+    file_name: str
+    url: str
+    method: str
+    arch: str
+    net: CheckNetSpec
+    sparsity: float
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class AuditSpec:
-    """The target of a model."""
+    """The target of a model.
+
+    `counted` says how its claim is counted where it is not ours: `evaluation.claims`. "" for ours.
+    """
 
     arch: str
     structure: str
     sparsity: float
+    counted: str = ""
 
 
 @dataclass(frozen=True)
@@ -286,7 +331,8 @@ class EvaluateSpec:
     """The count of a model's verdicts; `eps_text` is the radius as the configuration has it.
 
     `width` and options are the net's, `budget` the epochs that the model may train, None of one
-    from elsewhere.
+    from elsewhere. `claims` are accuracies in [0, 1] that are said of one from elsewhere: "clean"
+    and "robust".
     """
 
     row: Row
@@ -300,6 +346,17 @@ class EvaluateSpec:
     budget: int | None = None
     final_pool: str | None = None
     hidden: tuple[int, ...] | None = None
+    claims: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class UnavailableSpec:
+    """The row of a net that cannot be had, which was to be attacked at `eps` on `images`."""
+
+    row: Row
+    eps: float
+    eps_text: str
+    images: int
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ Entry = str | Mapping[str, Any]  # of a block's methods
 CHANGES = ("objective", "objectives", "params", "recipes", "shares")
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 PREFIX = "external-"  # of nets that were trained elsewhere
+RELEASED = "released-"  # and of those that a method's authors released
 RESERVED = ("pretrained", "curves", "thin_ice")  # folders of a run's results
 
 
@@ -76,7 +77,7 @@ def check_name(name: str, taken: list[str], where: str) -> None:
         raise UserError(f"{where}: '{name}' is not of small letters, digits, _ and -")
     if name in taken:
         raise UserError(f"{where}: '{name}' is a name of its own")
-    if name.startswith(PREFIX) or name in RESERVED:
+    if name.startswith((PREFIX, RELEASED)) or name in RESERVED:
         raise UserError(f"{where}: '{name}' stands for something else in the results")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from advprune.plan import specs
+from advprune.plan import external, specs
 from advprune.plan.config import fraction, split_size
 from advprune.plan.grid import Model
 from advprune.plan.paths import Layout
@@ -122,8 +122,12 @@ class Verdicts:
         return min(wanted, split_size(self.config, dataset, "test"))
 
     def audit(self, model: Model) -> specs.AuditSpec:
-        """The recount of a model's sparsity."""
-        return specs.AuditSpec(self._arch(model), model.structure, float(model.sparsity))
+        """The recount of a model's sparsity, of a net from elsewhere as its claim was counted."""
+        target = (self._arch(model), model.structure, float(model.sparsity))
+        if item := self.protocol.released.get(model):
+            return specs.AuditSpec(*target, item.counted)
+        theirs = model.method in self.protocol.external and model.structure == "filters"
+        return specs.AuditSpec(*target, "filters" if theirs else "")
 
     def costs(self, model: Model) -> specs.CostsSpec:
         """What a model costs."""
@@ -145,7 +149,14 @@ class Verdicts:
             budget=self.protocol.epochs(model),
             final_pool=net.final_pool,
             hidden=net.hidden,
+            claims=external.claims(self.protocol.external.get(model.method, {})),
         )
+
+    def unavailable(self, model: Model) -> specs.UnavailableSpec:
+        """The row of a released net that cannot be had."""
+        images = split_size(self.config, model.dataset, "test")
+        eps = (self.eps(model.dataset), self.config["datasets"][model.dataset]["eps"])
+        return specs.UnavailableSpec(self.protocol.row(model), *eps, images)
 
     def pruned_here(self) -> list[Model]:
         """Models with a dense net beside them; what a net from elsewhere was before is unknown."""

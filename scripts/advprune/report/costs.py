@@ -23,7 +23,7 @@ TIMES = [
 
 def table(rows: Sequence[Record]) -> pd.DataFrame:
     """One row per model; whole numbers stay whole where some are missing."""
-    frame = pd.DataFrame(rows)[[*IDENTITY, *COUNTS, *TIMES]].sort_values(IDENTITY)
+    frame = pd.DataFrame(rows, columns=[*IDENTITY, *COUNTS, *TIMES]).sort_values(IDENTITY)
     return frame.astype(dict.fromkeys(COUNTS, "Int64")).reset_index(drop=True)
 
 

@@ -150,6 +150,8 @@ def group_figure(group: Group, members: Sequence[Record], methods: Mapping[str, 
 
 def overview(evaluations: Sequence[Record], methods: Mapping[str, Record]) -> Figure:
     """Draw all groups as small multiples; every dataset and arch starts a new row."""
+    if not evaluations:
+        return _empty()
     rows = records(evaluations)
     grouped, look = groups(rows), _look(rows, methods)
     grid = _grid(list(grouped))
@@ -190,12 +192,20 @@ def write_groups(
     evaluations: Sequence[Record], methods: Mapping[str, Record], folder: str | Path
 ) -> None:
     """Write PDF and PNG of every group as `<dataset>-<arch>-<structure>-<sparsity>` in `folder`."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
     rows = records(evaluations)
     for group, members in groups(rows).items():
         figure = group_figure(group, members, methods)
         stem = "-".join([*group[:3], f"{group[3]:g}"])
         for suffix in (".pdf", ".png"):
             save(figure, Path(folder) / f"{stem}{suffix}")
+
+
+def _empty() -> Figure:
+    """What a run shows none of whose released files could be had."""
+    figure = Figure(figsize=(3.5, 1.0), layout="constrained")
+    figure.text(0.5, 0.5, "no net could be had", ha="center", va="center")
+    return figure
 
 
 def _look(members: Sequence[Record], methods: Mapping[str, Record]) -> dict[str, Style]:

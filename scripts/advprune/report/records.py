@@ -29,6 +29,7 @@ ACCURACIES = {
     "worst": "Worst case",
 }
 IDENTITY = ["method", "dataset", "arch", "structure", "sparsity", "seed"]
+NOT_AVAILABLE = "not available"  # status of a released net whose file cannot be had
 REFERENCES = ("random", "lwm", "global_magnitude")  # methods that others are compared with
 # Seeds of one method that differ by more than ten points in the worst case say little of it by
 # their mean. Five draws with a standard deviation of 3 points do so in one case of eight, of 4.3
@@ -36,8 +37,8 @@ REFERENCES = ("random", "lwm", "global_magnitude")  # methods that others are co
 LARGEST_SPREAD = 0.10
 
 
-def load(paths: Iterable[str | Path]) -> list[Record]:
-    """Read files of one evaluation or a list of them.
+def load(paths: Iterable[str | Path], absent: bool = False) -> list[Record]:
+    """Read files of one evaluation or a list of them, with `absent` also those without numbers.
 
     None at all, an unfit one, or one model twice is a UserError.
     """
@@ -50,7 +51,8 @@ def load(paths: Iterable[str | Path]) -> list[Record]:
                 raise UserError(f"{path}: this model was already given ({describe(identity)})")
             evaluations[identity] = evaluation
     check_comparable(list(evaluations.values()))
-    return nonempty(list(evaluations.values()))
+    found = nonempty(list(evaluations.values()))
+    return [e for e in found if absent or e["status"] != NOT_AVAILABLE]
 
 
 def check_comparable(evaluations: Iterable[Record]) -> None:
@@ -111,12 +113,20 @@ def load_methods(paths: Iterable[str | Path]) -> dict[str, Record]:
     return methods
 
 
-def external(evaluations: Iterable[Record]) -> dict[str, Record]:
-    """Methods of nets that were trained elsewhere: all that is known is in their evaluations."""
+def external(methods: Mapping[str, Record], evaluations: Iterable[Record]) -> dict[str, Record]:
+    """Methods of nets that were trained elsewhere: all that is known is in their evaluations.
+
+    Of a released net the method is known, with its paper and taxonomy; how faithful our own
+    implementation is says nothing of it.
+    """
     models = [e["model"] for e in evaluations if e["model"].get("stage") == "external"]
-    return {
-        m["method"]: {"key": m["method"], "name": m["name"], "stage": "external"} for m in models
-    }
+    found = {}
+    for m in models:
+        known = methods.get(m.get("released_of", ""), {})
+        theirs = {key: known[key] for key in ("citation", "taxonomy") if key in known}
+        own = {"key": m["method"], "name": m["name"], "stage": "external"}
+        found[m["method"]] = theirs | own
+    return found
 
 
 def known(methods: Mapping[str, Record], evaluations: Iterable[Record]) -> dict[str, Record]:
@@ -132,7 +142,7 @@ def known(methods: Mapping[str, Record], evaluations: Iterable[Record]) -> dict[
             | {"key": key, "name": model.get("name") or key}
             for key, model in variants.items()
         }
-        | external(evaluations)
+        | external(methods, evaluations)
     )
     return {key: found[key] | {"name": name} for key, name in names(found).items()}
 

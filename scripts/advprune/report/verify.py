@@ -26,7 +26,7 @@ from advprune.report import origins, paired, records, tables
 hashed = cache(sha256)
 # by what they are made of: the files evaluations.json
 TABLES: dict[str, Callable[[list[Path]], pd.DataFrame]] = {
-    "leaderboard": lambda paths: tables.leaderboard(records.load(paths)),
+    "leaderboard": lambda paths: tables.leaderboard(records.load(paths, absent=True)),
     "comparison": lambda paths: paired.compare(records.load(paths)),
     "provenance": origins.table,
 }
@@ -176,7 +176,8 @@ def _gathered(path: Path) -> str:
     for evaluation in read_json(path):
         model = evaluation["model"]
         target = target_name(model["structure"], f"{model['sparsity']:g}")
-        own = path.parent / model["method"] / target / f"seed{model['seed']}" / "evaluation.json"
+        name = "unavailable" if evaluation["status"] == records.NOT_AVAILABLE else "evaluation"
+        own = path.parent / model["method"] / target / f"seed{model['seed']}" / f"{name}.json"
         if read_json(own) != evaluation:
             return f"holds something else than {own.relative_to(path.parent)}"
     return ""

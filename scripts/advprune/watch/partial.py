@@ -15,12 +15,11 @@ import pandas as pd
 
 from advprune.base.errors import UserError
 from advprune.base.files import read_json, write_text
-from advprune.base.record import to_dict
-from advprune.plan.config import split_size
+from advprune.evaluation.evaluate import without_numbers
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
 from advprune.report import costs, curves, findings, page, paired, records, tables
-from advprune.report.records import ACCURACIES, IDENTITY, Record
+from advprune.report.records import IDENTITY, Record
 from advprune.watch.place import Run
 from advprune.watch.state import DONE, FAILED, Failure, Row, State
 
@@ -36,7 +35,7 @@ def refresh(state: State) -> Path | None:
     run = state.run
     folder = run.path(run.layout.partial)
     whole = state.complete and run.path(run.layout.summary("leaderboard.csv")).exists()
-    if whole or not any(row.evaluated or row.failure for row in state.rows):
+    if whole or not any(row.evaluated or row.failure or row.absent for row in state.rows):
         shutil.rmtree(folder, ignore_errors=True)
         return None
     with tempfile.TemporaryDirectory(dir=run.folder, prefix=".partial-") as place:
@@ -52,6 +51,7 @@ def _write(state: State, folder: Path) -> None:
     unfinished = [row for row in found if row.state != DONE]
     evaluated = [_read(run, row, "evaluations") for row in found if row.evaluated]
     rows = evaluated + [failed(run, row) for row in found if row.failure and not row.evaluated]
+    rows += [_read(run, row, "unavailable") for row in found if row.absent]
     variants = {variant.key for variant in run.protocol.methods.values()}
     methods = records.known(records.load_methods(map(method_file, variants)), rows)
     words = summary(found)
@@ -80,7 +80,9 @@ def summary(rows: Sequence[Row]) -> str:
     done, broken = sum(r.evaluated for r in rows), sum(r.state == FAILED for r in rows)
     parts = [f"{done} of {len(rows)} models evaluated"]
     parts += [f"{broken} failed"] if broken else []
-    if waiting := sum(not r.evaluated and r.state != FAILED for r in rows):
+    if missing := sum(row.absent for row in rows):
+        parts.append(f"{missing} not available")
+    if waiting := sum(not r.evaluated and r.state != FAILED and not r.absent for r in rows):
         parts.append(f"{waiting} not done yet")
     return f"Partial, {time.strftime('%d %b %Y %H:%M')}: {', '.join(parts)}"
 
@@ -99,18 +101,7 @@ def _checked(state: State, row: Row) -> Row:
 
 def failed(run: Run, row: Row) -> Record:
     """A failed model as an evaluation without numbers; its reason names job and log."""
-    dataset = row.model.dataset
-    numbers = {f"{a}_{b}": None for a in ACCURACIES for b in ("accuracy", "low", "high")}
-    threat = {"eps": run.verdicts.eps(dataset), "norm": "Linf"}
-    threat["eps_text"] = run.protocol.config["datasets"][dataset]["eps"]
-    return numbers | {
-        "model": to_dict(run.protocol.row(row.model)),
-        "threat": threat,
-        "images": split_size(run.protocol.config, dataset, "test"),
-        "curve": None,
-        "status": FAILED,
-        "reason": str(row.failure),
-    }
+    return without_numbers(run.verdicts.unavailable(row.model), FAILED, str(row.failure))
 
 
 def _read(run: Run, row: Row, kind: str) -> Any:

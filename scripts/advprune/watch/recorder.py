@@ -102,6 +102,10 @@ class Recorder(logging.Handler):
         log = next(iter(record.log), "")
         self._rules[record.jobid] = (record.rule_name, log)
         self._started[record.jobid] = time.time() - CLOCKS
+        # of what a checkpoint adds to the plan nothing is told before it begins
+        of_rule = sum(self._rules[job][0] == record.rule_name for job in list(self._started))
+        known = self.done[record.rule_name] + of_rule
+        self.total[record.rule_name] = max(self.total[record.rule_name], known)
         self.failed.discard(record.jobid)  # another attempt
         if log:
             self._write("start", log=log)

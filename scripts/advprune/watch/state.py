@@ -35,7 +35,8 @@ class Row:
     """A model's state: done, running, failed or waiting.
 
     `step` is its first that is not done, None where all are. `evaluated` says whether its numbers
-    are there and are those of the net that is there.
+    are there and are those of the net that is there, `absent` that there is nothing to do because
+    its released file cannot be had.
     """
 
     model: Model
@@ -43,6 +44,7 @@ class Row:
     step: str | None
     evaluated: bool
     failure: Failure | None = None
+    absent: bool = False
 
 
 class State:
@@ -128,7 +130,7 @@ class State:
         """Shared jobs whose files are gone, and all of whose models are evaluated."""
         users: dict[Result, list[Result]] = {}
         for tasks in self.chains.values():
-            last = next(task for task in tasks if task.script == "evaluate")
+            last = next((task for task in tasks if task.script == "evaluate"), tasks[-1])
             for task in tasks:
                 if task.model is None and found[task] == WAITING:
                     users.setdefault(task, []).append(last)
@@ -162,6 +164,8 @@ class State:
         state = next((s for s in (FAILED, RUNNING, WAITING) if s in states), DONE)
         failure = Failure(failed, self._reason(failed)) if failed else None
         step = (failed or left[0][0]).script if left else None
+        if state == DONE and tasks[-1].script == "unavailable":
+            return Row(model, DONE, None, False, absent=True)
         return Row(model, state, step, self._evaluated(model, [task for task, _ in left]), failure)
 
     def _reason(self, task: Result) -> str:

@@ -8,11 +8,14 @@ import torch
 
 from advprune.base import imports
 from advprune.base.errors import UserError
+from advprune.models.foreign import layouts
 from advprune.plan import external
 from advprune.plan.config import load_config
 from advprune.plan.protocol import Protocol
+from advprune.plan.verdicts import Verdicts
 from helpers.configs import changed
 from helpers.foreign import Code, masks_of, net_of, prefixed, state_of
+from helpers.released import synthetic
 
 MOMENTS = {"mean": [0.3], "std": [0.4]}
 
@@ -22,8 +25,15 @@ def protocol(path, **more):
     return Protocol(load_config(changed("external", {"mine": entry})))
 
 
+def conversion(path, **more):
+    planned = protocol(path, **more)
+    return planned.convert(next(m for m in planned.models if m.method == "external-mine"))
+
+
 def check(path, **more):
-    external.check_files(protocol(path, **more).external)
+    planned = protocol(path, **more)
+    nets = {m: planned.net(e["dataset"], e["arch"]) for m, e in planned.external.items()}
+    external.check_files(planned.external, nets)
 
 
 @pytest.fixture
@@ -74,12 +84,12 @@ def test_a_file_with_braces_in_its_name_is_refused(tmp_path):
 
 
 def test_the_choices_stand_in_the_jobs_specification_and_only_where_they_are_made(tmp_path):
-    plain = protocol("net.pt").convert("external-mine")
+    plain = conversion("net.pt")
     assert (plain.key, plain.masks, plain.scores, plain.moments) == (None,) * 4
     pruned = {"structure": "unstructured", "sparsity": 0.9}
-    found = protocol("net.pt", key="ema", scores="apply", **pruned).convert("external-mine")
+    found = conversion("net.pt", key="ema", scores="apply", **pruned)
     assert (found.key, found.scores, found.sparsity) == ("ema", "apply", 0.9)
-    left = protocol("net.pt", scores="leave", **pruned).convert("external-mine")
+    left = conversion("net.pt", scores="leave", **pruned)
     assert left.sparsity == 0.0
     with pytest.raises(UserError, match="structure: unstructured"):
         protocol("net.pt", scores="apply", structure="filters", sparsity=0.5)
@@ -91,3 +101,39 @@ def test_planning_reads_files_without_torch():
         "assert not {'torch', 'safetensors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=imports.SCRIPTS, check=True)
+
+
+def test_a_file_of_other_names_is_refused_with_the_nearest_layout_before_any_job(tmp_path, state):
+    torch.save({f"{name}_": tensor for name, tensor in state.items()}, tmp_path / "net.pt")
+    with pytest.raises(UserError, match=r"it lacks .* of resnet18; .* nearest is "):
+        check(tmp_path / "net.pt")
+
+
+def test_a_layouts_file_must_be_of_the_entrys_net(tmp_path):
+    synthetic("hydra-resnet18", tmp_path / "net.pt", 16, sizes=(10, 1))
+    with pytest.raises(UserError, match=r"external\.mine\.path: .* has width 4, and the config"):
+        check(tmp_path / "net.pt", layout="hydra")
+
+
+def test_moments_are_left_to_the_layout_and_to_the_job(tmp_path):
+    entry = {"path": "net.pt", "dataset": "digits", "arch": "resnet18", "layout": "mad"}
+    planned = Protocol(load_config(changed("external", {"mine": entry})))
+    (model,) = (m for m in planned.models if m.method == "external-mine")
+    found = planned.convert(model)
+    assert (found.mean, found.layout, found.layouts) == ((), "mad", layouts.digest())
+    with pytest.raises(UserError, match="mean and std, or neither"):
+        Protocol(load_config(changed("external", {"mine": entry | {"mean": [0]}})))
+
+
+def test_layouts_are_no_matter_where_an_entry_says_how_to_read():
+    assert conversion("net.pt", rename={"^linear": "fc"}).layouts == ""
+    with pytest.raises(UserError, match="layout says what rename"):
+        protocol("net.pt", layout="mad", rename={"^linear": "fc"})
+
+
+def test_claims_go_where_verdicts_are_counted():
+    planned = protocol("net.pt", clean=0.8, robust=0.4)
+    (model,) = (m for m in planned.models if m.method == "external-mine")
+    assert Verdicts(planned).evaluate(model).claims == {"clean": 0.8, "robust": 0.4}
+    with pytest.raises(UserError, match="clean"):
+        protocol("net.pt", clean=80)

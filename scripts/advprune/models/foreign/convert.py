@@ -3,7 +3,8 @@
 Every tensor must fit by name and shape. What changes a weight on the way is told.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ from torch import Tensor, nn
 
 from advprune.base.errors import UserError
 from advprune.base.text import few, line
+from advprune.models.foreign.chosen import chosen, nearest
+from advprune.models.foreign.made import made
+from advprune.models.foreign.match import Match, disagreement
 from advprune.models.foreign.numbers import Numbers
 from advprune.models.foreign.outline import outline
-from advprune.models.foreign.reading import Asked, Reading, read
+from advprune.models.foreign.reading import Asked, Reading
 from advprune.models.graph import batchnorm_of
 from advprune.models.registry import NetSpec, build
 
@@ -24,15 +28,19 @@ NORMALIZE = "normalize."
 
 @dataclass(frozen=True)
 class Converted:
-    """The net in eval mode, and for its card what was taken from the file and what was not."""
+    """The net in eval mode, and for its card what was taken from the file and what was not.
+
+    `notes` are what its layout says of it: see `marks`.
+    """
 
     net: nn.Module
     about: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
 
     @property
     def marks(self) -> list[str]:
         """What a reader of the net's row must know: lines, for `marks` of its card."""
-        return [f"left out of its file: {text}" for text in self.about["left_out"]]
+        return self.notes + [f"left out of its file: {text}" for text in self.about["left_out"]]
 
 
 def convert(
@@ -45,24 +53,41 @@ def convert(
     """
     asked = asked or Asked()
     found = outline(path)
-    reading = read(found, asked)
+    match, reading = chosen(found, asked)
     numbers = Numbers(found)
     try:
-        net, changes = _net(numbers, reading, spec, asked, sparsity)
+        if asked.moments is None:
+            _check_moments(numbers, reading, spec)
+        if match is None:
+            state, changes, notes = _taken(numbers, reading, spec, sparsity)
+        else:
+            state, changes, notes = _by_layout(numbers, match, spec, asked, sparsity)
+        net = _loaded(state, spec)
     except UserError as error:
-        raise UserError(f"{path}: {line(str(error))}") from None
+        more = "" if match else nearest(found, asked)
+        raise UserError(f"{path}: {line(str(error))}{more}") from None
     about = {"kind": found.kind, "taken": reading.taken, "left_out": reading.left_out}
-    return Converted(net, about | {"beside": reading.no_net, "changes": changes})
+    about |= {"beside": reading.no_net, "changes": changes}
+    return Converted(net, about | ({"layout": " or ".join(match.layouts)} if match else {}), notes)
 
 
-def _net(
-    numbers: Numbers, reading: Reading, spec: NetSpec, asked: Asked, sparsity: float
-) -> tuple[nn.Module, list[str]]:
-    """The net, and what was done to the file's weights."""
-    net = build(spec)
-    own = net.state_dict()
-    if asked.moments is None:
-        _check_moments(numbers, reading, spec)
+def _by_layout(
+    numbers: Numbers, match: Match, spec: NetSpec, asked: Asked, sparsity: float
+) -> tuple[State, list[str], list[str]]:
+    """(tensors by our names, what was done to the file's, marks) by the file's layout."""
+    if wrong := disagreement(match, vars(spec)):
+        raise UserError(wrong)
+    state, changes, marks = made(numbers, match, sparsity)
+    if asked.layout and match.mean and (match.mean, match.std) != (spec.mean, spec.std):
+        marks.append(f"normalised otherwise than its layout ({match.images})")
+    held = {name: numbers.tensor(way) for name, way in match.ways.items()}
+    return state, _rounded(held) + changes, marks
+
+
+def _taken(
+    numbers: Numbers, reading: Reading, spec: NetSpec, sparsity: float
+) -> tuple[State, list[str], list[str]]:
+    """The same tensor by tensor."""
     state = {name: numbers.tensor(way) for name, way in reading.weights.items()}
     changes = _rounded(state)
     for name, way in reading.masks.items():
@@ -71,14 +96,27 @@ def _net(
     for name, way in reading.scores.items():
         state[name] = state[name] * _best(numbers.tensor(way), name, state[name], sparsity)
     changes += [f"the best scores kept: {few(reading.scores)}"] * bool(reading.scores)
-    changes += _folded(net, state)
+    return state, changes + _folded(build(spec), state), _half(state)
+
+
+def _half(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The mark of weights that are held in half precision, if any are."""
+    low = {n: t.dtype for n, t in tensors.items() if t.dtype in (torch.float16, torch.bfloat16)}
+    kinds = ", ".join(dict.fromkeys(str(dtype).removeprefix("torch.") for dtype in low.values()))
+    return [f"held in half precision ({kinds}): {few(low)}"] * bool(low)
+
+
+def _loaded(state: State, spec: NetSpec) -> nn.Module:
+    """The net with these tensors, and the normalisation of `spec`."""
+    net = build(spec)
+    own = net.state_dict()
     state |= {name: tensor for name, tensor in own.items() if name.startswith(NORMALIZE)}
     try:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = line(str(error))
         raise UserError(f"{reason[:300]}{'…' if len(reason) > 300 else ''}") from None
-    return net.eval(), changes
+    return net.eval()
 
 
 def _check_moments(numbers: Numbers, reading: Reading, spec: NetSpec) -> None:

@@ -42,6 +42,15 @@ class Numbers:
             node = node[key] if isinstance(node, Mapping) else node[int(key)]
         return node
 
+    def holds(self, way: Way) -> bool:
+        """Whether something lies at a way of tables."""
+        node = self.content
+        for key in way:
+            if not isinstance(node, Mapping) or key not in node:
+                return False
+            node = node[key]
+        return True
+
     def tensor(self, way: Way) -> Tensor:
         """The tensor at a way, dense and detached."""
         found = torch.as_tensor(self.value(way)).detach()

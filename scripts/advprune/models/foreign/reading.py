@@ -24,6 +24,12 @@ class Asked:
     masks: str | None = None
     scores: str | None = None
     moments: str | None = None
+    layout: str | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether it says how tensors are read, so that no layout is looked for."""
+        return bool(self.rename) or self.masks == "apply" or self.scores == "leave"
 
     def word(self, part: str, ours: bool) -> str | None:
         """What is asked for masks or scores; our own files' masks are known to hold."""
@@ -77,7 +83,7 @@ def _read(outline: Outline, asked: Asked) -> Reading:
         parts[part] = beside.targets(part, word, of_part, weights)
         if of_part and word == "leave" and not ours:
             left_out.append(f"{part} ({few(of_part)})")
-    _check_floats({name: found[way][w[-1]] for name, w in weights.items()})
+    check_floats({name: found[way][w[-1]] for name, w in weights.items()})
     rest = {n: w for n, w in _all_names(found, way).items() if w not in names.values()}
     left_out += [f"by key: {few(rest)}"] * bool(rest)
     left_out += [f"by rename: {few(dropped)}"] * bool(dropped)
@@ -107,7 +113,7 @@ def _torchs_own(names: Mapping[str, Way]) -> tuple[dict[str, Way], dict[str, Way
     return weights, {name: names[f"{name}_mask"] for name in apart}
 
 
-def _check_floats(weights: Mapping[str, TensorInfo]) -> None:
+def check_floats(weights: Mapping[str, TensorInfo]) -> None:
     """Refuse whole numbers for weights: only the scales of their maker would make some of them."""
     for name, tensor in weights.items():
         if tensor.shape and not re.match(r"b?float|meta", tensor.dtype):

@@ -10,7 +10,8 @@ from advprune.models.foreign.pickles import TensorInfo
 Table = Mapping[str, TensorInfo]
 Tables = Mapping[Way, Table]
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, compile, and containers
+# of DataParallel, compile, containers, and R-ADMM's net within a net
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "basic_model.")
 PARTS = {  # what stands beside weights and changes them: names of such tensors, and of such tables
     "masks": (r"^masks?\.|(^|[._])masks?$", r"(^|_)masks?(_|$)"),
     "scores": (r"^scores?\.|(^|[._])(popup_?)?scores?$", r"(^|_)scores?(_|$)"),
@@ -78,10 +79,16 @@ def _at(outline: Outline, tables: Tables, key: str) -> tuple[Way, dict[str, Way]
 
 def stripped(names: dict[str, Way]) -> dict[str, Way]:
     """Take off prefixes that all names have, however many."""
+    return [names, *stages(names)][-1]
+
+
+def stages(names: dict[str, Way]) -> list[dict[str, Way]]:
+    """The names with one common prefix less each time, as long as there are any."""
     for prefix in PREFIXES:
         if names and all(name.startswith(prefix) for name in names):
-            return stripped({n.removeprefix(prefix): way for n, way in names.items()})
-    return names
+            fewer = {n.removeprefix(prefix): way for n, way in names.items()}
+            return [fewer, *stages(fewer)]
+    return []
 
 
 def renamed(

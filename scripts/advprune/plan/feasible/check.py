@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from advprune.base.errors import UserError
-from advprune.plan import external, extra
+from advprune.plan import external, extra, released
 from advprune.plan.feasible import data_root, disk
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
@@ -13,7 +13,9 @@ from advprune.plan.protocol import Protocol
 
 def check(protocol: Protocol, paths: Layout) -> None:
     """Refuse, as a UserError of one line, files that cannot be used."""
-    external.check_files(protocol.external)
+    nets = {m: protocol.net(e["dataset"], e["arch"]) for m, e in protocol.external.items()}
+    external.check_files(protocol.external, nets)
+    released.missing(protocol.config, protocol.released)
     extra.check_files(protocol.config)
     data_root.check(protocol, paths)
 

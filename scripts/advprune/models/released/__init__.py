@@ -1,0 +1,1 @@
+"""Released files: fetched, and looked at before anything rests on them. Without torch."""

@@ -1,0 +1,1 @@
+"""Released nets in a table of their own: published, measured here, and ours."""
