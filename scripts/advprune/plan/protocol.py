@@ -156,7 +156,9 @@ class Protocol:
         entry = self.external[model.method]
         net = self._net(entry["arch"]) | self._images(entry["dataset"])
         asked = external.asked(entry)
-        known: dict[str, Any] = {key: tuple(map(float, entry.get(key, ()))) for key in ("mean", "std")}
+        known: dict[str, Any] = {
+            key: tuple(map(float, entry.get(key, ()))) for key in ("mean", "std")
+        }
         if asked.scores == "apply" or not asked.by_hand:
             known["sparsity"] = float(entry["sparsity"])
         known["layouts"] = "" if asked.by_hand else layouts.digest()
@@ -166,8 +168,10 @@ class Protocol:
         """The layout of the file says how: moments and arithmetic are its method's."""
         net = self._net(model.arch) | self._images(model.dataset)
         sparsity = float(item.sparsity)
-        told: dict[str, Any] = {"layout": item.method, "layouts": layouts.digest()}
-        return specs.ExternalSpec(**net, mean=(), std=(), sparsity=sparsity, **told)
+        digest = layouts.digest()
+        return specs.ExternalSpec(
+            **net, mean=(), std=(), sparsity=sparsity, layout=item.method, layouts=digest
+        )
 
     def row(self, model: Model) -> specs.Row:
         """What the leaderboard says of a model."""

@@ -93,4 +93,4 @@ def _rule_files(root: Path) -> list[Path]:
 def _rules(path: Path) -> Iterator[tuple[str, str]]:
     """(name, first line of its docstring) of the rules of a file."""
     text = path.read_text(encoding="utf-8")
-    yield from re.findall(r'^rule (\w+):\n\s+"""(.+?)(?:"""|\n)', text, flags=re.M)
+    yield from re.findall(r'^(?:rule|checkpoint) (\w+):\n\s+"""(.+?)(?:"""|\n)', text, flags=re.M)

@@ -39,7 +39,8 @@ def pins(name):
 def rules():
     """(rule, its environment, its script)."""
     for path in tracked("rules"):
-        for body in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+        text = path.read_text(encoding="utf-8")
+        for body in re.split(r"^(?:rule|checkpoint) ", text, flags=re.M)[1:]:
             environment = re.findall(r"conda:\n\s+environment\(\"(\w+)\"\)", body)
             yield body.split(":", 1)[0], environment, re.search(r'run\w*\("(\w+)"\)', body)[1]
 
