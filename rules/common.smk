@@ -337,3 +337,5 @@ if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]
 if CONFIG["evaluation"].get("corruptions"):
     TABLES += ["corruptions.csv", "corruptions_means.csv"]
+# what the page has a section of, each with its table and figure
+SECTIONS = []

@@ -101,6 +101,10 @@ class Layout:
         """A file about all models."""
         return f"{self.root}/{name}"
 
+    def section(self, key: str) -> str:
+        """What an analysis hands to the page."""
+        return f"{self.root}/sections/{key}.json"
+
 
 def target_name(structure: str, sparsity: str) -> str:
     """Folder name of a pruning target: `unstructured-0.9`, `none-0`."""
