@@ -53,7 +53,7 @@ def specifications() -> dict[str, Any]:
     return {"curves": curves(), "history": history()}
 
 
-def _chart() -> alt.LayerChart:
+def _chart() -> Any:
     parameters = [alt.param(name=name, value=value) for name, value in PARAMETERS.items()]
     x = alt.X("x:Q", title="x_title", scale=alt.Scale(nice=False, zero=True))
     y = alt.Y("y:Q", title="y_title", scale=alt.Scale(domain=[0, 100]))

@@ -29,10 +29,14 @@ from advprune.report.records import (
 from advprune.report.tables import leaderboard
 
 SIDES = ("accuracy", "low", "high")
-SHARES = ("disagreement", "hofmn_missed", "autoattack_missed", "pgd20_best", "pgd20_last")
-SHARES += ("clean_last",)
-KEPT = ("seed", "status", "reason", "warnings", "nonzero", "params", "macs", "effective_macs")
-KEPT += ("epochs", "best_epoch", "final_epochs", "hofmn_recovered")
+SHARES = (
+    *("disagreement", "hofmn_missed", "autoattack_missed"),
+    *("pgd20_best", "pgd20_last", "clean_last"),
+)
+KEPT = (
+    *("seed", "status", "reason", "warnings", "nonzero", "params", "macs", "effective_macs"),
+    *("epochs", "best_epoch", "final_epochs", "hofmn_recovered"),
+)
 DISTANCES = ("distance_before", "distance_after")
 ORIGINS = ("commit", "dirty", "device", "first_date", "last_date", "width")
 # of a row: what its table shows and by which it can be sorted

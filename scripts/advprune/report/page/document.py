@@ -93,7 +93,7 @@ def _details(content: Content, folder: str) -> dict[str, Any]:
         return {}
     known = content.details
     linked = "leaderboard.csv" in content.files and not folder
-    shared = {"nets": known.nets, "histories": known.histories, "logs": known.logs}
+    shared: dict[str, Any] = {"nets": known.nets, "histories": known.histories, "logs": known.logs}
     shared |= {"linked": linked, "curves": "curves.pdf" in content.files}
     if folder:
         return shared | {"folder": folder}

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,8 +16,8 @@ from advprune.report.page.content import Content
 from advprune.report.records import Record
 
 MODELS = "models"  # folder of the files with models' details
-COPIED = ("*.csv", "*.tex", "*.md", "configuration.yaml", "curves.pdf", "curves.png")
-COPIED += ("*.pdf", "*.parquet", "curves/*", "figures/*", "thin_ice/*")
+COPIED = ("*.csv", "*.tex", "*.md", "*.pdf", "*.png", "*.parquet", "configuration.yaml")
+FOLDERS = ("curves", "figures", "thin_ice")
 
 
 def write(
@@ -59,7 +60,8 @@ def _prepare(out: Path) -> None:
 
 def _copy(run: Path, out: Path) -> list[str]:
     """Copy what the page links; returns the names of the files beside the page."""
-    found = {path for pattern in COPIED for path in run.glob(pattern) if path.is_file()}
+    patterns = [*COPIED, *(f"{folder}/*" for folder in FOLDERS)]
+    found = {path for pattern in patterns for path in run.glob(pattern) if path.is_file()}
     for path in sorted(found):
         target = out / path.relative_to(run)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def _copy(run: Path, out: Path) -> list[str]:
     return sorted(str(path.relative_to(run)) for path in found)
 
 
-def _origins(path: Path) -> dict[str, object]:
+def _origins(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     frame = pd.read_csv(path)
