@@ -77,7 +77,7 @@ def _write(state: State, folder: Path) -> None:
         methods,
         run.layout.preset,
         costs=measured,
-        details=details.read(folders, run.path(run.layout.logs)),
+        details=details.read(folders, run.logs),
         files=[path.name for path in folder.iterdir()],
         partial=Partial(words, [_named(row) for row in unfinished]),
     )
