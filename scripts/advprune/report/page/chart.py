@@ -55,7 +55,12 @@ def specifications() -> dict[str, Any]:
 
 def _chart() -> Any:
     parameters = [alt.param(name=name, value=value) for name, value in PARAMETERS.items()]
-    x = alt.X("x:Q", title="x_title", scale=alt.Scale(nice=False, zero=True))
+    x = alt.X(
+        "x:Q",
+        title="x_title",
+        scale=alt.Scale(nice=False, zero=True),
+        axis=alt.Axis(tickCount=8),
+    )
     y = alt.Y("y:Q", title="y_title", scale=alt.Scale(domain=[0, 100]))
     curves = alt.Chart(alt.NamedData(name="curves"))
     colour, dash = alt.Color("colour:N", scale=None), alt.StrokeDash("dash:N", scale=None)

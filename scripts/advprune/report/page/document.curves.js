@@ -29,7 +29,8 @@ const keyOf = (row) => methods[rows.method[row]].key;
 // Without a choice, all of a few methods, or the best three of many.
 function chosenOf(list) {
   const others = list.filter((row) => !isReference(row)).map(keyOf);
-  if (state.chosen === null) return others.length > MOST ? others.slice(0, 3) : others;
+  const own = others.filter((key) => methods.find((method) => method.key === key).kind === "method");
+  if (state.chosen === null) return own.length > MOST ? own.slice(0, 3) : own;
   return state.chosen.split("~").filter((key) => others.includes(key)).slice(0, MOST);
 }
 
@@ -53,7 +54,7 @@ function figureData(group, list, chosen) {
   const data = {curves: [], points: [], legend: [], radius: [{eps: eps * scale, text: `ε = ${text}`}]};
   for (const row of list) {
     const method = methods[rows.method[row]];
-    const kind = method.kind !== "method" ? method.kind : chosen.includes(method.key) ? "chosen" : "grey";
+    const kind = isReference(row) ? method.kind : chosen.includes(method.key) ? "chosen" : "grey";
     const [mean, low, high] = rows.curve[row];
     const doubt = Boolean(at(rows, "doubt", row));
     grid.forEach((x, i) => {
@@ -195,7 +196,7 @@ function buildCurves() {
   });
   place.addEventListener("click", (event) => {
     const point = nearest(event);
-    if (point && methods.find((method) => method.key === point.m).kind === "method") choose(point.m);
+    if (point && !isReference(charts.shown.list.find((row) => keyOf(row) === point.m))) choose(point.m);
   });
   document.getElementById("group").addEventListener("change", (event) => set({group: event.target.value}));
   const search = document.getElementById("highlight");

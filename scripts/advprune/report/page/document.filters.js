@@ -20,7 +20,7 @@ const texts = rows.models.map((own, row) => {
   return [...names, ...place, ...told, ...tags, ...seeds, ...marks].join(" ").toLowerCase();
 });
 
-const isReference = (row) => methods[rows.method[row]].kind !== "method";
+const isReference = (row) => ["dense", "reference"].includes(methods[rows.method[row]].kind);
 
 function fitsGroup(group) {
   return OF_GROUP.every((key) => !state[key] || group[key] === state[key]);

@@ -44,7 +44,8 @@ def described(content: Content) -> Methods:
     """The methods that have evaluations, by key, each with the style that all figures give it."""
     models = [e["model"] for e in content.evaluations]
     keys = sorted({model["method"] for model in models})
-    dense = {m["method"] for m in models if m["structure"] == "none" and m["method"] == "dense"}
+    unpruned = {m["method"] for m in models if m["structure"] == "none"}
+    dense = unpruned & {"dense"}
     kinds = {key: key for key in content.methods if key in REFERENCES}
     kinds |= {m["method"]: kind for m in models if (kind := reference_of(m))}
     look = styles([*content.methods, *keys], dense, kinds)
@@ -53,15 +54,18 @@ def described(content: Content) -> Methods:
         keys,
         [
             _entry(key, content.methods.get(key, {}))
-            | {"short": short[key], "kind": _kind(key, dense, kinds)}
+            | {"short": short[key], "kind": _kind(key, unpruned, kinds)}
             | _drawn(look[key])
             for key in keys
         ],
     )
 
 
-def _kind(key: str, dense: set[str], kinds: dict[str, str]) -> str:
-    return "dense" if key in dense else "reference" if key in kinds else "method"
+def _kind(key: str, unpruned: set[str], kinds: dict[str, str]) -> str:
+    """What is always drawn, "dense" and "reference"; their "variant"; and any other "method"."""
+    if key == "dense" or key in REFERENCES:
+        return "dense" if key == "dense" else "reference"
+    return "variant" if key in unpruned or key in kinds else "method"
 
 
 def _drawn(style: Style) -> Record:
