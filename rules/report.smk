@@ -212,7 +212,7 @@ rule leaderboard:
     """The leaderboard as a table for programs, for papers and for readers."""
     input:
         evaluations=gathered("evaluations"),
-        curves=PATHS.summary("curves.png"),
+        sections=SECTIONS,
         thin_ice=ALL_THIN_ICE,
         costs=PATHS.summary("costs.csv"),
         provenance=PATHS.summary("provenance.csv"),

@@ -115,7 +115,7 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/report/costs.py", {"table", "leaderboard"}),
         ("scripts/advprune/models/precision.py", TRAINED),
         ("scripts/advprune/report/style.py", {"curves"} | ICE | ANSWERS),
-        ("scripts/advprune/report/page.py", {"leaderboard"}),
+        ("scripts/advprune/report/page/document.py", {"leaderboard"}),
         ("scripts/advprune/plan/protocol.py", set()),
         ("scripts/advprune/plan/machine.py", set()),
         ("scripts/advprune/models/convert.py", set()),

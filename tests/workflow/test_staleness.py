@@ -71,7 +71,7 @@ def test_a_citation_plans_the_pages_only(checkout):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("scripts/advprune/report/page.css", {"leaderboard"}),
+        ("scripts/advprune/report/page/document.css", {"leaderboard"}),
         ("scripts/advprune/evaluation/intervals.py", {"evaluate", "thin_ice"} | SUMMARIES),
         (
             "scripts/advprune/attacks/autoattack.py",

@@ -13,7 +13,7 @@ from advprune.base.text import make_printable
 # `new-method` is new_method.py.
 SUBCOMMANDS = (
     *("estimate", "status", "leaderboard", "verify", "why"),
-    *("compare", "merge", "archive", "tidy", "new-method", "docs"),
+    *("compare", "merge", "archive", "site", "tidy", "new-method", "docs"),
 )
 
 

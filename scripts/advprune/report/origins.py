@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from advprune.base.files import read_json
-from advprune.report.records import IDENTITY, Record
+from advprune.report.records import IDENTITY, Identity, Record
 
 AND = "; "  # between values where the jobs of one model do not agree
 UNKNOWN = "unknown"
@@ -65,6 +65,11 @@ def _of_cards(cards: Sequence[Record]) -> Record:
 
 def _distinct(values: Any) -> str:
     return AND.join(sorted(set(map(str, values))))
+
+
+def by_model(frame: pd.DataFrame) -> dict[Identity, Record]:
+    """Rows of the table by identity."""
+    return {tuple(row[key] for key in IDENTITY): row for row in frame.to_dict("records")}
 
 
 def summary(frame: pd.DataFrame) -> str:

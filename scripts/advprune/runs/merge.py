@@ -12,7 +12,9 @@ from advprune.base.errors import UserError
 from advprune.base.files import write_json, write_text
 from advprune.evaluation.comparable import described, differing
 from advprune.plan.config import read_yaml
-from advprune.report import page, paired, records, tables
+from advprune.report import paired, records, tables
+from advprune.report.page import document
+from advprune.report.page.content import Content
 from advprune.report.records import IDENTITY, Record
 from advprune.runs.models import Model, listed
 
@@ -54,7 +56,8 @@ def write(models: Sequence[Model], out: Path, methods: Mapping[str, Record], tit
     tables.write_csv(board, out / "leaderboard.csv")
     tables.write_csv(with_origins(board, models), out / "origins.csv")
     known = records.known(methods, evaluations)
-    page.write(out / "leaderboard.html", evaluations, known, [], title)
+    files = ("leaderboard.csv", "origins.csv", "comparison.csv")
+    document.write(out / "leaderboard.html", Content(evaluations, known, title, files=files))
     compared = paired.compare(evaluations)
     tables.write_csv(compared, out / "comparison.csv")
     write_text(out / "comparison.md", paired.markdown(compared, records.names(known)))

@@ -18,8 +18,10 @@ from advprune.base.files import read_json, write_text
 from advprune.evaluation.evaluate import without_numbers
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
-from advprune.report import costs, curves, findings, page, paired, records, tables
-from advprune.report.records import IDENTITY, Record
+from advprune.report import costs, curves, findings, paired, records, tables
+from advprune.report.page import details, document
+from advprune.report.page.content import Content, Partial
+from advprune.report.records import IDENTITY, Identity, Record
 from advprune.watch.place import Run
 from advprune.watch.state import DONE, FAILED, Failure, Row, State
 
@@ -69,10 +71,17 @@ def _write(state: State, folder: Path) -> None:
         for kind in ("pdf", "png"):
             curves.save(overview, folder / f"curves.{kind}")
         curves.write_groups(evaluated, methods, folder / "curves")
-    figures = [folder / "curves.png"] if evaluated else []
-    shown = page.Partial(words, [_named(row) for row in unfinished])
-    target = folder / "leaderboard.html"
-    page.write(target, rows, methods, figures, run.layout.preset, (), measured, shown)
+    folders = [run.path(_name(run, row, "evaluations")) for row in found if row.evaluated]
+    content = Content(
+        rows,
+        methods,
+        run.layout.preset,
+        costs=measured,
+        details=details.read(folders, run.logs),
+        files=[path.name for path in folder.iterdir()],
+        partial=Partial(words, [_named(row) for row in unfinished]),
+    )
+    document.write(folder / "leaderboard.html", content)
 
 
 def summary(rows: Sequence[Row]) -> str:
@@ -105,12 +114,15 @@ def failed(run: Run, row: Row) -> Record:
 
 
 def _read(run: Run, row: Row, kind: str) -> Any:
-    name = run.layout.of_model(Layout.finding(kind)).format(**row.model.wildcards)
-    return read_json(run.path(name))
+    return read_json(run.path(_name(run, row, kind)))
 
 
-def _findings(state: State, folder: Path) -> page.Costs | None:
-    """Tables of what was found besides, and the costs for the page; None without any."""
+def _name(run: Run, row: Row, kind: str) -> str:
+    return run.layout.of_model(Layout.finding(kind)).format(**row.model.wildcards)
+
+
+def _findings(state: State, folder: Path) -> dict[Identity, Record]:
+    """Tables of what was found besides, and the costs for the page; none without any."""
     for kind, table in findings.TABLES.items():
         found = []
         for row in state.rows:
@@ -121,7 +133,7 @@ def _findings(state: State, folder: Path) -> page.Costs | None:
         if found:
             tables.write_csv(table(found), folder / f"{kind}.csv")
     there = (folder / "costs.csv").exists()
-    return costs.load(folder / "costs.csv") if there else None
+    return costs.load(folder / "costs.csv") if there else {}
 
 
 def _named(row: Row) -> Record:

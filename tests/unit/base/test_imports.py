@@ -119,7 +119,8 @@ def test_a_digest_sees_what_is_done(tmp_path, old, new):
 
 def test_a_template_counts_by_its_bytes(tmp_path):
     assert digest(tmp_path, "a {}", "page.css") != digest(tmp_path, "a  {}", "page.css")
-    assert {"advprune/report/page.css", "advprune/report/page.html.j2"} <= set(
+    page = "advprune/report/page/document"
+    assert {f"{page}.css", f"{page}.html.j2", f"{page}.table.js"} <= set(
         imports.code("leaderboard")
     )
 

@@ -21,6 +21,7 @@ INDIRECT = {
     "train": {"numpy"},  # cards say its version
 }
 PACKAGE = {"sklearn": "scikit-learn", "yaml": "PyYAML", "jinja2": "Jinja2"}
+PACKAGE |= {"vl_convert": "vl-convert-python"}
 PACKAGE |= {"cv2": "opencv-python", "imagecorruptions": "imagecorruptions-imaug"}
 # The library with windows, which needs the system's libGL, and the one without. The requirements,
 # installed as they are, have the latter; imagecorruptions asks pip for the former.
@@ -77,7 +78,7 @@ def test_an_environment_is_exact(name):
     assert re.fullmatch(r"pip =\d+\.\d+", pip)
     assert list(section) == ["pip"]
     for item in section["pip"]:
-        assert re.fullmatch(r"[A-Za-z0-9_-]+==\d+(\.\d+)+", item), item
+        assert re.fullmatch(r"[A-Za-z0-9_-]+==\d+(\.\d+)+(\.post\d+)?", item), item
 
 
 @pytest.mark.parametrize("name", NAMES)

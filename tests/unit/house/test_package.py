@@ -21,13 +21,15 @@ PINS = dict(
 )
 DISTRIBUTION = {"adv_lib": "adv-lib", "imagecorruptions": "imagecorruptions-imaug"}
 DISTRIBUTION |= {"jinja2": "Jinja2", "sklearn": "scikit-learn", "yaml": "PyYAML"}
+DISTRIBUTION |= {"vl_convert": "vl-convert-python"}
 # what an import needs besides, without asking for it itself
 BESIDES = {"numba", "opencv-python-headless"}
 
 
 def declared():
-    """Distribution → lower bound, extras included; the workflow's is not the library's."""
-    extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k != "workflow"}
+    """Distribution → lower bound, extras included; the workflow and tests are not the library."""
+    others = ("workflow", "browser_tests")
+    extras = {k: v for k, v in PROJECT["optional-dependencies"].items() if k not in others}
     lines = [*PROJECT["dependencies"], *(line for lines in extras.values() for line in lines)]
     return dict(line.split(">=") for line in lines)
 

@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from advprune.base.files import write_json
-from advprune.report import origins, page, tables
+from advprune.report import origins, tables
+from advprune.report.page import document
+from advprune.report.page.content import Content
 from helpers.report_samples import METHODS, evaluation
 
 PLACE = "results/run/digits/resnet18"
@@ -71,6 +73,6 @@ def test_a_model_without_cards_has_a_row_all_the_same(place):
 
 def test_the_page_says_it(place):
     made = origins.summary(table(place, evaluation()))
-    shown = page.render([evaluation()], METHODS, [], "run", made=made)
+    shown = document.render(Content([evaluation()], METHODS, "run", made=made))
     assert f"<dd>{made}, see provenance.csv</dd>" in shown
-    assert "provenance.csv" not in page.render([evaluation()], METHODS, [], "run")
+    assert "provenance.csv" not in document.render(Content([evaluation()], METHODS, "run"))

@@ -1,0 +1,1 @@
+"""The leaderboard page: one HTML file that needs neither network nor server."""
