@@ -14,7 +14,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import write_text
 from advprune.evaluation.significance import FEWEST_SEEDS, LEVEL
 from advprune.report.costs import COUNTS, TIMES, measured_on, milliseconds
-from advprune.report.curves import CAPTION
+from advprune.report.figures.curves import CAPTION
 from advprune.report.marks import MARKS, marked
 from advprune.report.paired import level_with_best
 from advprune.report.records import (

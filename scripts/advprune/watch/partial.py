@@ -19,7 +19,8 @@ from advprune.base.record import to_dict
 from advprune.plan.config import split_size
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
-from advprune.report import costs, curves, findings, page, paired, records, tables
+from advprune.report import costs, findings, page, paired, records, tables
+from advprune.report.figures import canvas, curves
 from advprune.report.records import ACCURACIES, IDENTITY, Record
 from advprune.watch.place import Run
 from advprune.watch.state import DONE, FAILED, Failure, Row, State
@@ -64,15 +65,16 @@ def _write(state: State, folder: Path) -> None:
         tables.write_csv(compared, folder / "comparison.csv")
         text = paired.markdown(compared, records.names(methods))
         write_text(folder / "comparison.md", f"**{words}**\n\n{text}")
-        overview = curves.overview(evaluated, methods)
+        shown = records.records(evaluated)
+        overview = curves.overview(shown, methods)
         overview.suptitle(words, fontsize=7)
         for kind in ("pdf", "png"):
-            curves.save(overview, folder / f"curves.{kind}")
-        curves.write_groups(evaluated, methods, folder / "curves")
+            canvas.save(overview, folder / f"curves.{kind}")
+        curves.write_groups(shown, methods, folder / "curves")
     figures = [folder / "curves.png"] if evaluated else []
-    shown = page.Partial(words, [_named(row) for row in unfinished])
+    partial = page.Partial(words, [_named(row) for row in unfinished])
     target = folder / "leaderboard.html"
-    page.write(target, rows, methods, figures, run.layout.preset, (), measured, shown)
+    page.write(target, rows, methods, figures, run.layout.preset, (), measured, partial)
 
 
 def summary(rows: Sequence[Row]) -> str:

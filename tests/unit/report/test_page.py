@@ -9,7 +9,8 @@ import pytest
 from advprune.attacks.verdicts import pack
 from advprune.base.errors import UserError
 from advprune.evaluation.reliability import SHARES
-from advprune.report import curves, page
+from advprune.report import page, records
+from advprune.report.figures import canvas, curves
 from advprune.report.marks import MARKS
 from helpers.report_samples import (
     METHODS,
@@ -51,7 +52,7 @@ class Reader(HTMLParser):
 def figure(tmp_path_factory):
     """A PNG of the curves."""
     path = tmp_path_factory.mktemp("page") / "curves.png"
-    curves.save(curves.overview(SEVERAL, METHODS), path)
+    canvas.save(curves.overview(records.records(SEVERAL), METHODS), path)
     return path
 
 
