@@ -15,7 +15,7 @@ Entry = str | Mapping[str, Any]  # of a block's methods
 CHANGES = ("objective", "objectives", "params", "recipes", "shares")
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 PREFIX = "external-"  # of nets that were trained elsewhere
-RESERVED = ("pretrained", "curves", "thin_ice")  # folders of a run's results
+RESERVED = ("pretrained", "curves", "figures", "sections", "thin_ice")  # folders of a run's results
 
 
 @dataclass(frozen=True)
