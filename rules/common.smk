@@ -332,7 +332,14 @@ def gathered(kind):
 
 PRUNED = VERDICTS.pruned_here()
 ALL_THIN_ICE = sorted({PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED})
-TABLES = ["costs.csv", "provenance.csv"]
+ALL_OVERLAPS = sorted(
+    {
+        PATHS.overlap.format(**m.wildcards)
+        for m in PROTOCOL.models
+        if m.structure != "none"
+    }
+)
+TABLES = ["costs.csv", "provenance.csv", "models.csv", "figures"]
 if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]
 if CONFIG["evaluation"].get("corruptions"):

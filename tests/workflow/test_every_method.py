@@ -7,6 +7,7 @@ from helpers.checkout import Checkout, every_method_config
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("methods")]
 METHODS = every_method_config()["grid"][0]["methods"]
 PAGES = {"compare", "table", "curves", "origins", "thin_ice", "leaderboard"}
+PAGES |= {"tidy", "overlap", "figures"}
 SUMMARIES = {"gather"} | PAGES
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 OF_A_MODEL = {"prune", "finetune", "audit", "costs", "evaluate"} | ATTACKS

@@ -12,6 +12,7 @@ COSTS = {"costs", "gather", "table"}
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
 SUMMARIES = {"gather", "compare", "origins", "leaderboard", "curves"}
+SUMMARIES |= {"tidy", "overlap", "figures"}
 SHARED = SUMMARIES | {"pretrain", "thin_ice", "table"}
 
 
@@ -64,7 +65,8 @@ def test_a_parameter_in_a_methods_yaml_plans_its_jobs_only(checkout):
 
 def test_a_citation_plans_the_pages_only(checkout):
     checkout.edit("config/methods/hydra.yaml", "venue: NeurIPS", "venue: NeurIPS 33")
-    assert rules(checkout.planned()) == {"leaderboard", "compare", "curves", "thin_ice"}
+    pages = {"leaderboard", "compare", "curves", "thin_ice", "tidy", "figures"}
+    assert rules(checkout.planned()) == pages
 
 
 @pytest.mark.parametrize(

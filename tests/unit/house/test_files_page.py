@@ -5,8 +5,11 @@ import pytest
 from advprune.attacks.verdicts import AUTOATTACK, HOFMN
 from advprune.plan.verdicts import CORRUPTIONS
 from advprune.report import costs, paired, records, tables
+from advprune.report.figures import tidy
 from helpers.documented import CARD, COLUMNS, FILES, columns_of
 
+OVERLAP = ["dataset", "arch", "structure", "sparsity", "method", "seed", "other"]
+OVERLAP += ["other_seed", "kept", "other_kept", "both", "jaccard", "expected"]
 MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
 
 
@@ -16,6 +19,11 @@ MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
         ("leaderboard.csv", tables.COLUMNS),
         ("comparison.csv", paired.COLUMNS),
         ("costs.csv", [*records.IDENTITY, *costs.COUNTS, *costs.TIMES]),
+        ("models.csv", tidy.MODELS),
+        ("images.csv.gz", tidy.IMAGES),
+        ("curves.csv", tidy.CURVES),
+        ("layers.csv", tidy.LAYERS),
+        ("digits/resnet18/overlap.csv", OVERLAP),
         (f"{MODEL}/autoattack-3.csv", list(AUTOATTACK)),
         (f"{MODEL}/hofmn-0.csv", list(HOFMN)),
     ],

@@ -38,7 +38,10 @@ FOLDERS = {
     "table": TABLE | {"plan"},
     "curves": FILES | {"evaluation", "report"},
     "compare": TABLE,
-    "origins": TABLE,
+    "origins": TABLE | {"plan"},
+    "tidy": TABLE | {"plan"},
+    "figures": TABLE | {"plan"},
+    "overlap": TORCH | {"evaluation", "pruning"},
     "leaderboard": TABLE | {"plan"},
     "thin_ice": TABLE | {"plan"},
     # run by hand
