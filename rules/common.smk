@@ -376,7 +376,14 @@ def gathered(kind):
 
 PRUNED = VERDICTS.pruned_here()
 ALL_THIN_ICE = sorted({PATHS.thin_ice(".png").format(**m.wildcards) for m in PRUNED})
-TABLES = ["costs.csv", "provenance.csv"]
+ALL_OVERLAPS = sorted(
+    {
+        PATHS.overlap.format(**m.wildcards)
+        for m in PROTOCOL.models
+        if m.structure != "none"
+    }
+)
+TABLES = ["costs.csv", "provenance.csv", "models.csv", "figures"]
 if PROTOCOL.released:
     TABLES += ["released.csv"]
 if CONFIG["evaluation"].get("other_attacks"):
@@ -384,4 +391,7 @@ if CONFIG["evaluation"].get("other_attacks"):
 if CONFIG["evaluation"].get("corruptions"):
     TABLES += ["corruptions.csv", "corruptions_means.csv"]
 # what the page has a section of, each with its table and figure
-SECTIONS = [PATHS.section(key) for key in ("survey", "agreement", "best_known")]
+SECTIONS = ["ranking", "best_known", "survey", "agreement", "pruning", "tradeoffs"]
+if PROTOCOL.released:
+    SECTIONS += ["released"]
+SECTIONS = [PATHS.section(key) for key in SECTIONS]

@@ -127,6 +127,75 @@ rule thin_ice:
         run_spec("thin_ice")
 
 
+rule tidy:
+    """Tidy tables: a row per model, per model and image, per point of a curve, per layer."""
+    input:
+        evaluations=gathered("evaluations"),
+        costs=PATHS.summary("costs.csv"),
+    output:
+        models=PATHS.summary("models.csv"),
+        parquet=PATHS.summary("models.parquet"),
+        images=PATHS.summary("images.csv.gz"),
+        images_parquet=PATHS.summary("images.parquet"),
+        curves=PATHS.summary("curves.csv"),
+        layers=PATHS.summary("layers.csv"),
+        tex=PATHS.summary("survey.tex"),
+    log:
+        PATHS.log("tidy"),
+    priority: FIRST
+    conda:
+        environment("report")
+    params:
+        **page_job("tidy"),
+    shell:
+        run("tidy")
+
+
+rule overlap:
+    """How far the masks of methods agree, counted from the saved nets of a dataset and net."""
+    input:
+        evaluations=PATHS.gathered("evaluations"),
+    output:
+        out=PATHS.overlap,
+    log:
+        PATHS.log("overlap/{dataset}/{arch}"),
+    priority: FIRST
+    conda:
+        environment("train")
+    params:
+        **job("overlap"),
+    shell:
+        run("overlap")
+
+
+rule figures:
+    """Ranking, where methods prune, trade-offs: figures, and what the page shows of them."""
+    input:
+        models=PATHS.summary("models.csv"),
+        layers=PATHS.summary("layers.csv"),
+        overlap=ALL_OVERLAPS,
+    output:
+        figures=report(
+            directory(PATHS.summary("figures")),
+            caption="../workflow/report/figures.rst",
+            category="Figures",
+            patterns=["{name}.png"],
+            labels={"figure": "{name}"},
+        ),
+        ranking=PATHS.section("ranking"),
+        pruning=PATHS.section("pruning"),
+        tradeoffs=PATHS.section("tradeoffs"),
+    log:
+        PATHS.log("figures"),
+    priority: FIRST
+    conda:
+        environment("report")
+    params:
+        **job("figures"),
+    shell:
+        run("figures")
+
+
 rule best_known:
     """HO-FMN's curves beside those of the nearest points that anything found."""
     input:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from advprune.jobs import cli
-from advprune.report import curves, records
+from advprune.report import records
+from advprune.report.figures import canvas, curves
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -20,11 +21,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     evaluations = records.load(args.evaluations)
     methods = records.known(records.load_methods(args.methods), evaluations)
-    overview = curves.overview(evaluations, methods)
-    curves.save(overview, args.pdf)
-    curves.save(overview, args.png)
+    rows = records.records(evaluations)
+    overview = curves.overview(rows, methods)
+    canvas.save(overview, args.pdf)
+    canvas.save(overview, args.png)
     if args.groups:
-        curves.write_groups(evaluations, methods, args.groups)
+        curves.write_groups(rows, methods, args.groups)
 
 
 if __name__ == "__main__":

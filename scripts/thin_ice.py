@@ -8,8 +8,9 @@ from advprune.attacks.verdicts import read_tables
 from advprune.base.record import from_json, to_dict
 from advprune.jobs import cli
 from advprune.plan.specs import ThinIceSpec
-from advprune.report import records, thin_ice
-from advprune.report.curves import save
+from advprune.report import records
+from advprune.report.figures import thin_ice
+from advprune.report.figures.canvas import save
 from advprune.report.tables import write_csv
 
 

@@ -91,7 +91,7 @@ class Checkout:
         """
         for _, name in self.planned():
             path = self.folder / name
-            if name.endswith("/curves"):
+            if name.endswith(("/curves", "/figures")):
                 path.mkdir(parents=True, exist_ok=True)
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("methods")]
 METHODS = every_method_config()["grid"][0]["methods"]
 PAGES = {"compare", "table", "curves", "origins", "thin_ice", "leaderboard"}
 PAGES |= {"best_known", "agreement", "survey"}
+PAGES |= {"tidy", "overlap", "figures"}
 SUMMARIES = {"gather"} | PAGES
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 OF_A_MODEL = {"prune", "finetune", "audit", "costs", "evaluate"} | ATTACKS

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 MODEL = "results/tiny/digits/resnet18/hydra/unstructured-0.8/seed0"
 PAGES = {"gather", "table", "compare", "curves", "origins", "thin_ice", "leaderboard"}
 PAGES |= {"best_known", "agreement", "survey"}
+PAGES |= {"tidy", "overlap", "figures"}
 
 
 @pytest.fixture

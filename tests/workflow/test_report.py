@@ -7,7 +7,7 @@ import pytest
 
 # one worker: the finished run is made once and shared
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
-CATEGORIES = ("Leaderboard", "Comparison", "Curves", "Thin ice", "Costs and more")
+CATEGORIES = ("Leaderboard", "Comparison", "Curves", "Figures", "Thin ice", "Costs and more")
 NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "all_proxy")}
 
 

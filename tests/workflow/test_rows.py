@@ -112,7 +112,7 @@ def test_after_mending_exactly_the_failed_chains_run(failed, tmp_path):
 
 
 REPORT = {"gather", "table", "compare", "curves", "thin_ice", "origins", "leaderboard", "all"}
-REPORT |= {"best_known", "agreement", "survey"}
+REPORT |= {"best_known", "agreement", "survey", "tidy", "overlap", "figures"}
 
 
 def known(made, config):

@@ -14,13 +14,15 @@ from helpers.checkout import ROOT, Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stale table")]
 ANSWERS = {"best_known", "agreement", "survey"}
-PAGES = {"compare", "table", "curves", "thin_ice", "origins", "leaderboard"} | ANSWERS
+DRAWN = {"tidy", "figures"}
+PAGES = {"compare", "table", "curves", "thin_ice", "origins", "leaderboard", "overlap"}
+PAGES |= ANSWERS | DRAWN
 SUMMARIES = {"gather"} | PAGES
-GATHERED = {"gather", "compare", "curves", "origins", "leaderboard"} | ANSWERS
+GATHERED = {"gather", "compare", "curves", "origins", "leaderboard", "overlap"} | ANSWERS | DRAWN
 NUMBERS = {"evaluate"} | GATHERED
 CHECKED = {"reliability"} | NUMBERS
 ICE = {"thin_ice", "leaderboard"}  # distances before and after pruning
-PRICED = {"gather", "table", "leaderboard"}
+PRICED = {"gather", "table", "leaderboard"} | DRAWN
 COSTS = {"costs"} | PRICED
 MEASURED = {"hofmn"} | CHECKED | ICE
 TUNED = {"hofmn_tune"} | MEASURED
@@ -72,7 +74,10 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/pgd.py", {"pgd"} | NUMBERS),
         ("scripts/thin_ice.py", ICE),
         ("scripts/costs.py", COSTS),
-        ("scripts/table.py", {"table", "leaderboard"}),
+        ("scripts/table.py", {"table", "leaderboard"} | DRAWN),
+        ("scripts/tidy.py", DRAWN),
+        ("scripts/overlap.py", {"overlap", "figures"}),
+        ("scripts/figures.py", {"figures"}),
         ("scripts/evaluate.py", NUMBERS),
         ("scripts/gather.py", GATHERED | PRICED),
         ("scripts/compare.py", {"compare"}),
@@ -110,11 +115,11 @@ def test_pretended_results_plan_nothing(checkout):
         ("scripts/advprune/base/provenance.py", EVERYTHING),
         ("scripts/advprune/identity/judge.py", set()),
         ("scripts/origins.py", {"origins", "leaderboard"}),
-        ("scripts/advprune/report/records.py", PAGES),
-        ("scripts/advprune/report/paired.py", {"compare", "survey", "leaderboard"}),
-        ("scripts/advprune/report/costs.py", {"table", "leaderboard"}),
+        ("scripts/advprune/report/records.py", PAGES - {"overlap"}),
+        ("scripts/advprune/report/paired.py", {"compare", "survey", "leaderboard"} | DRAWN),
+        ("scripts/advprune/report/costs.py", {"table", "leaderboard"} | DRAWN),
         ("scripts/advprune/models/precision.py", TRAINED),
-        ("scripts/advprune/report/style.py", {"curves"} | ICE | ANSWERS),
+        ("scripts/advprune/report/figures/style.py", {"curves", "figures"} | ICE | ANSWERS),
         ("scripts/advprune/report/page/document.py", {"leaderboard"}),
         ("scripts/advprune/plan/protocol.py", set()),
         ("scripts/advprune/plan/machine.py", set()),
@@ -353,7 +358,7 @@ def test_a_harmless_edit_can_be_accepted(tmp_path, checkout):
     assert copy.planned() == set()
     copy.change("scripts/advprune/report/records.py")
     copy.snakemake("results/tiny/comparison.csv", "--touch", "--cores", "1")
-    assert rules(copy.planned()) == PAGES - {"compare"}
+    assert rules(copy.planned()) == PAGES - {"compare", "overlap"}
 
 
 def test_an_environment_plans_its_jobs_where_environments_are_used(tmp_path, checkout):

@@ -12,7 +12,8 @@ COSTS = {"costs", "gather", "table"}
 ATTACKS = {"autoattack", "hofmn_tune", "hofmn", "reliability", "pgd"}
 EVERYTHING_BELOW = {"audit", "evaluate", "thin_ice"} | ATTACKS | COSTS
 ANSWERS = {"best_known", "agreement", "survey"}
-SUMMARIES = {"gather", "compare", "origins", "leaderboard", "curves"} | ANSWERS
+SUMMARIES = {"gather", "compare", "origins", "leaderboard", "curves", "tidy", "overlap", "figures"}
+SUMMARIES |= ANSWERS
 SHARED = SUMMARIES | {"pretrain", "thin_ice", "table"}
 
 
@@ -65,7 +66,8 @@ def test_a_parameter_in_a_methods_yaml_plans_its_jobs_only(checkout):
 
 def test_a_citation_plans_the_pages_only(checkout):
     checkout.edit("config/methods/hydra.yaml", "venue: NeurIPS", "venue: NeurIPS 33")
-    assert rules(checkout.planned()) == {"leaderboard", "compare", "curves", "thin_ice"} | ANSWERS
+    pages = {"leaderboard", "compare", "curves", "thin_ice", "tidy", "figures"} | ANSWERS
+    assert rules(checkout.planned()) == pages
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from advprune.base.text import make_printable
 # In the order of `--help`. A new one is a name here and a module with a function `command`:
 # `new-method` is new_method.py.
 SUBCOMMANDS = (
-    *("estimate", "status", "leaderboard", "verify", "why"),
+    *("estimate", "status", "leaderboard", "figures", "verify", "why"),
     *("compare", "merge", "archive", "site", "tidy", "new-method", "docs"),
 )
 

@@ -1,6 +1,9 @@
 """The names of all files of a run, used by the rules (as patterns) and by the code."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 _MODEL = "{dataset}/{arch}/{method}/{target}/seed{seed}"
 DOWNLOADS = "results/downloads/released"  # of all presets
@@ -103,6 +106,11 @@ class Layout:
         """A file about the distances of all models of one target, before and after pruning."""
         return f"{self.root}/thin_ice/{{dataset}}-{{arch}}-{{target}}{ending}"
 
+    @property
+    def overlap(self) -> str:
+        """How far the masks of one dataset and net agree."""
+        return f"{self.root}/{{dataset}}/{{arch}}/overlap.csv"
+
     def of_model(self, name: str) -> str:
         """A file in the model's folder."""
         return f"{self.model}/{name}"
@@ -115,3 +123,17 @@ class Layout:
 def target_name(structure: str, sparsity: str) -> str:
     """Folder name of a pruning target: `unstructured-0.9`, `none-0`."""
     return f"{structure}-{sparsity}"
+
+
+def model_folder(place: Path, model: Mapping[str, Any]) -> Path | None:
+    """Folder of a model below that of its dataset and net; None where there is none.
+
+    A sparsity is compared as a number: configurations may say 0.90 and 0.9.
+    """
+    pattern = f"{model['method']}/{model['structure']}-*/seed{model['seed']}"
+    found = (f for f in place.glob(pattern) if _sparsity(f.parent.name) == model["sparsity"])
+    return next(found, None)
+
+
+def _sparsity(target: str) -> float:
+    return float(target.rpartition("-")[2])

@@ -16,7 +16,8 @@ CHANGES = ("objective", "objectives", "params", "recipes", "shares")
 NAME = re.compile(r"[a-z][a-z0-9_-]*")
 PREFIX = "external-"  # of nets that were trained elsewhere
 RELEASED = "released-"  # and of those that a method's authors released
-RESERVED = ("pretrained", "curves", "thin_ice")  # folders of a run's results
+# folders of a run's results
+RESERVED = ("pretrained", "curves", "figures", "sections", "released", "thin_ice")
 
 
 @dataclass(frozen=True)

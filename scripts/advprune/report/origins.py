@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from advprune.base.files import read_json
+from advprune.plan.paths import model_folder
 from advprune.report.records import IDENTITY, Identity, Record
 
 AND = "; "  # between values where the jobs of one model do not agree
@@ -32,8 +33,7 @@ def table(evaluations: Sequence[Path]) -> pd.DataFrame:
 
 def _cards(place: Path, model: Record) -> Iterator[Record]:
     """Cards of a model's jobs; of pretrainings the one that it began with."""
-    seeds = place.glob(f"{model['method']}/{model['structure']}-*/seed{model['seed']}")
-    for folder in (f for f in seeds if _is_of(f, model)):
+    if folder := model_folder(place, model):
         for path in sorted(folder.glob("*.json")):
             content = read_json(path)
             if isinstance(content, dict) and {"commit", "dirty", "time"} <= content.keys():
@@ -43,10 +43,6 @@ def _cards(place: Path, model: Record) -> Iterator[Record]:
             start = read_json(pruned).get("parents", {}).get("pretrained")
             nets = map(read_json, place.glob("pretrained/*/seed*[0-9].json"))
             yield from (card for card in nets if card.get("sha256") == start)
-
-
-def _is_of(folder: Path, model: Record) -> bool:
-    return bool(float(folder.parent.name.rpartition("-")[2]) == model["sparsity"])
 
 
 def _of_cards(cards: Sequence[Record]) -> Record:

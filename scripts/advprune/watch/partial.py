@@ -18,7 +18,8 @@ from advprune.base.files import read_json, write_text
 from advprune.evaluation.evaluate import without_numbers
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
-from advprune.report import costs, curves, findings, paired, records, tables
+from advprune.report import costs, findings, paired, records, tables
+from advprune.report.figures import canvas, curves
 from advprune.report.page import details, document
 from advprune.report.page.content import Content, Partial
 from advprune.report.records import IDENTITY, Identity, Record
@@ -66,11 +67,12 @@ def _write(state: State, folder: Path) -> None:
         tables.write_csv(compared, folder / "comparison.csv")
         text = paired.markdown(compared, records.names(methods))
         write_text(folder / "comparison.md", f"**{words}**\n\n{text}")
-        overview = curves.overview(evaluated, methods)
+        shown = records.records(evaluated)
+        overview = curves.overview(shown, methods)
         overview.suptitle(words, fontsize=7)
         for kind in ("pdf", "png"):
-            curves.save(overview, folder / f"curves.{kind}")
-        curves.write_groups(evaluated, methods, folder / "curves")
+            canvas.save(overview, folder / f"curves.{kind}")
+        curves.write_groups(shown, methods, folder / "curves")
     folders = [run.path(_name(run, row, "evaluations")) for row in found if row.evaluated]
     content = Content(
         rows,

@@ -6,8 +6,11 @@ from advprune.attacks.verdicts import AUTOATTACK, HOFMN
 from advprune.plan.verdicts import CORRUPTIONS
 from advprune.report import costs, paired, records, tables
 from advprune.report.answers import agreement, best_known, common, effects
+from advprune.report.figures import tidy
 from helpers.documented import CARD, COLUMNS, FILES, columns_of
 
+OVERLAP = ["dataset", "arch", "structure", "sparsity", "method", "seed", "other"]
+OVERLAP += ["other_seed", "kept", "other_kept", "both", "jaccard", "expected"]
 MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
 
 
@@ -24,6 +27,11 @@ MODEL = "digits/resnet18/hydra/unstructured-0.9/seed0"
         ("survey_shared.csv", common.TRAITS),
         ("survey_issues.csv", common.ISSUES),
         ("survey_effects.csv", effects.COLUMNS),
+        ("models.csv", tidy.MODELS),
+        ("images.csv.gz", tidy.IMAGES),
+        ("curves.csv", tidy.CURVES),
+        ("layers.csv", tidy.LAYERS),
+        ("digits/resnet18/overlap.csv", OVERLAP),
         (f"{MODEL}/autoattack-3.csv", list(AUTOATTACK)),
         (f"{MODEL}/hofmn-0.csv", list(HOFMN)),
     ],

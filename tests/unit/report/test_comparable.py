@@ -7,7 +7,8 @@ import pytest
 
 from advprune.base.errors import UserError
 from advprune.base.files import write_json
-from advprune.report import findings, records, thin_ice
+from advprune.report import findings, records
+from advprune.report.figures import thin_ice
 from helpers.checkout import ROOT
 from helpers.report_samples import dense, evaluation, failed, saved
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from advprune.base.errors import UserError
-from advprune.report import curves, records, style
+from advprune.report import records
+from advprune.report.figures import canvas, curves, style
 from helpers.report_samples import EPS, METHODS, SEVERAL, dense, evaluation, failed, method_entry
 
 
@@ -21,6 +22,39 @@ def test_band_of_several_seeds_covers_all_their_intervals():
     (line,) = curves.lines(rows)
     assert line.mean[2] == pytest.approx(35)
     assert (line.low[2], line.high[2]) == (pytest.approx(25), pytest.approx(47))
+
+
+def test_curves_are_ranked_by_the_worst_case_and_not_by_the_attack_that_draws_them():
+    optimistic = evaluation("awt", worst=0.2)
+    optimistic["curve"] |= {"accuracy": [0.9, 0.8, 0.7, 0.5]}
+    found = curves.lines(records.records([optimistic, evaluation(worst=0.3)]))
+    assert [(line.method, line.worst) for line in found] == [("hydra", 30), ("awt", 20)]
+
+
+def test_eight_methods_and_the_references_are_highlighted_and_the_rest_is_grey():
+    rows = [evaluation(f"m{i:02}", worst=i / 100) for i in range(12)]
+    rows += [dense(), evaluation("lwm"), evaluation("lwm-trades")]
+    rows[-1]["model"] |= {"variant_of": "lwm"}
+    ((group, members),) = records.groups(records.records(rows)).items()
+    best = {f"m{i:02}" for i in range(4, 12)}
+    assert curves.highlighted(curves.lines(members)) == best | {"dense", "lwm"}
+    chosen = canvas.Options(methods=("m00", "lwm-trades"))
+    asked = curves.highlighted(curves.lines(members), chosen)
+    assert asked == {"m00", "lwm-trades", "dense", "lwm"}
+    axes = curves.group_figure(group, members, {}).axes[0]
+    drawn = [x for x in axes.lines if len(x.get_xdata()) == len(EPS)]
+    assert [x.get_color() for x in drawn].count(style.REST) == 5
+
+
+def test_a_doubted_curve_is_dotted_beyond_the_radius():
+    doubtful = evaluation(reliability={"marks": ["disagreement"]})
+    ((group, members),) = records.groups(records.records([doubtful, evaluation("awt")])).items()
+    figure = curves.group_figure(group, members, {})
+    drawn = [x for x in figure.axes[0].lines if 1 < len(x.get_xdata()) < len(EPS)]
+    parts = [x for x in drawn if x.get_xdata()[-1] != x.get_xdata()[0]]
+    assert [(x.get_xdata()[0], x.get_xdata()[-1]) for x in parts] == [(0, 0.2), (0.2, 0.3)]
+    ticks = [t.get_text() for t in figure.axes[1].get_yticklabels()]
+    assert ticks == ["awt", "hydra ?"]
 
 
 @pytest.mark.parametrize(("methods", "bands"), [(8, 8), (9, 0)])
@@ -43,28 +77,6 @@ def test_seeds_on_different_grids_are_refused():
         curves.lines(records.records([evaluation(), other]))
 
 
-def test_every_method_has_a_style_of_its_own_and_keeps_it():
-    methods = [f"m{i:02}" for i in range(32)]
-    looks = style.styles(methods)
-    assert looks == style.styles(methods[::-1])
-    assert len({(s.colour, s.dash) for s in looks.values()}) == 32
-    assert len({s.colour for s in style.styles(methods[:8]).values()}) == 8
-    # a dense net takes no colour away from the methods
-    assert style.styles([*methods, "dense"], ["dense"]) == looks | {"dense": style.DENSE}
-
-
-def test_references_and_their_variants_are_dashed_and_grey():
-    methods = ["awt", "hydra", "lwm", "lwm-trades", "random"]
-    kinds = {"lwm": "lwm", "lwm-trades": "lwm", "random": "random"}
-    looks = style.styles(methods, references=kinds)
-    assert {k: looks[k] for k in ("awt", "hydra")} == style.styles(["awt", "hydra"])
-    for key in kinds:
-        assert len(set(looks[key].colour[i : i + 2] for i in (1, 3, 5))) == 1
-        assert looks[key].dash != "-"
-    assert looks["lwm"].colour == looks["lwm-trades"].colour != looks["random"].colour
-    assert len({(looks[k].colour, looks[k].dash) for k in kinds}) == 3
-
-
 def test_a_variant_has_its_own_name_and_the_rest_of_its_method():
     variant = evaluation("lwm-trades")
     variant["model"] |= {"variant_of": "lwm", "name": "LWM (TRADES)"}
@@ -73,14 +85,14 @@ def test_a_variant_has_its_own_name_and_the_rest_of_its_method():
         "key": "lwm-trades",
         "name": "LWM (TRADES)",
     }
-    figure = curves.overview([evaluation(), variant], known)
+    figure = curves.overview(records.records([evaluation(), variant]), known)
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["HYDRA", "LWM (TRADES)"]
 
 
 def test_a_mean_of_seeds_far_apart_is_marked():
     rows = [evaluation(seed=s, worst=w) for s, w in enumerate((0.2, 0.4))]
-    figure = curves.overview([*rows, evaluation("awt")], METHODS)
+    figure = curves.overview(records.records([*rows, evaluation("awt")]), METHODS)
     assert "HYDRA ↕" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -112,18 +124,18 @@ def test_figures_mark_the_eps_and_scale_pixel_steps():
 
 
 def test_figures_have_the_same_bytes_and_no_dates(tmp_path):
-    for suffix in ("pdf", "png"):
+    for suffix in ("pdf", "png", "svg"):
         files = [tmp_path / f"{name}.{suffix}" for name in "ab"]
         for file, rows in zip(files, (SEVERAL, SEVERAL[::-1]), strict=True):
-            curves.save(curves.overview(rows, METHODS), file)
+            canvas.save(curves.overview(records.records(rows), METHODS), file)
         first, second = (file.read_bytes() for file in files)
         assert first == second
         assert b"CreationDate" not in first
-        assert b"Matplotlib" not in first
+        assert b"Software" not in first and b"dc:date" not in first
 
 
 def test_every_group_has_its_figures(tmp_path):
-    curves.write_groups(SEVERAL, METHODS, tmp_path)
+    curves.write_groups(records.records(SEVERAL), METHODS, tmp_path)
     stems = ("digits-resnet18-filters-0.5", "digits-resnet18-unstructured-0.9")
     expected = [f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "png")]
     assert sorted(path.name for path in tmp_path.iterdir()) == expected
@@ -131,6 +143,6 @@ def test_every_group_has_its_figures(tmp_path):
 
 @pytest.mark.parametrize("only", [evaluation, dense, failed])
 def test_one_model_is_enough(tmp_path, only):
-    curves.save(curves.overview([only()], {}), tmp_path / "overview.png")
+    canvas.save(curves.overview(records.records([only()]), {}), tmp_path / "overview.png")
     (item,) = records.groups(records.records([only()])).items()
-    curves.save(curves.group_figure(*item, {}), tmp_path / "group.png")
+    canvas.save(curves.group_figure(*item, {}), tmp_path / "group.png")

@@ -18,7 +18,8 @@ from markdown_it import MarkdownIt
 
 from advprune.attacks.verdicts import pack
 from advprune.base import text
-from advprune.report import curves, paired, records, tables, thin_ice
+from advprune.report import paired, records, tables
+from advprune.report.figures import canvas, curves, ranking, survey, thin_ice, tradeoffs
 from advprune.report.page import document
 from advprune.report.page.content import Content
 from helpers.checkout import ROOT
@@ -74,13 +75,15 @@ def texts(figure):
 
 def test_figures_show_names_as_they_are(tmp_path):
     ((group, members),) = records.groups(records.records(EVALUATIONS)).items()
-    drawn = [curves.overview(EVALUATIONS, METHODS), curves.group_figure(group, members, METHODS)]
+    rows = records.records(EVALUATIONS)
+    drawn = [curves.overview(rows, METHODS), curves.group_figure(group, members, METHODS)]
+    drawn += [ranking.figure(group, members, METHODS), tradeoffs.clean_figure(rows, METHODS)]
     before, after = np.linspace(0, 0.4, IMAGES), np.linspace(0.4, 0, IMAGES)
     pairs = [thin_ice.Pair({"method": m, "seed": 0}, before, after, 0.2) for m in NAMES]
     drawn.append(thin_ice.figure(pairs, SHOWN, "a group"))
     for i, figure in enumerate(drawn):
         for ending in ("png", "pdf"):
-            curves.save(figure, tmp_path / f"{i}.{ending}")
+            canvas.save(figure, tmp_path / f"{i}.{ending}")
         found = {t.get_text().rstrip("†") for t in texts(figure)}
         assert {"external-a", "Жаба عربي"} <= found and any(t.startswith("NNN") for t in found)
         told = {t for t in found if t.startswith(SAME) or t in ("external-c", "external-d")}
@@ -107,6 +110,16 @@ def test_markdown_has_a_cell_for_every_name():
 def latex(tmp_path):
     tables.write_latex(tables.leaderboard(EVALUATIONS), tmp_path / "l.tex", SHOWN)
     return (tmp_path / "l.tex").read_text(encoding="utf-8")
+
+
+def test_the_surveys_table_is_ascii_and_well_formed(tmp_path):
+    survey.write(tmp_path / "s.tex", EVALUATIONS, METHODS, {})
+    made = (tmp_path / "s.tex").read_text(encoding="utf-8")
+    plain = made.replace(r"\{", "").replace(r"\}", "")
+    assert made.isascii() and plain.count("{") == plain.count("}")
+    rows = [line for line in made.splitlines() if line.endswith(r"\\") and "emph" not in line]
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {1}
+    assert r"\input" not in made and r"\end{table*}" in made
 
 
 def test_latex_is_ascii_and_well_formed(tmp_path):

@@ -5,8 +5,15 @@ import pandas as pd
 import pytest
 
 from advprune.base.errors import UserError
-from advprune.report.curves import save
-from advprune.report.thin_ice import LOST, Pair, by_image, by_model, figure, superiority
+from advprune.report.figures.canvas import save
+from advprune.report.figures.thin_ice import (
+    LOST,
+    Pair,
+    by_image,
+    by_model,
+    figure,
+    superiority,
+)
 
 EPS = 0.2
 BEFORE = np.array([0.0, 0.1, 0.21, 0.22, 0.3, 0.4, 0.2, np.inf])

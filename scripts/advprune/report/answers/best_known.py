@@ -13,8 +13,8 @@ from advprune.report.answers import words
 from advprune.report.answers.means import PLACE, means, models
 from advprune.report.answers.pictures import picture
 from advprune.report.answers.section import Grid, Picture, Section
+from advprune.report.figures.style import COLOURS, SETTINGS
 from advprune.report.records import Group, Record, across_seeds, group_of, groups, records
-from advprune.report.style import COLOURS, SETTINGS
 
 MOST_PANELS = 12
 MOST_ROWS = 15

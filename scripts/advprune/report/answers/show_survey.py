@@ -16,8 +16,8 @@ from advprune.report.answers.means import PLACE
 from advprune.report.answers.pictures import picture
 from advprune.report.answers.section import Grid, Picture
 from advprune.report.answers.traits import NAMES
+from advprune.report.figures.style import COLOURS, SETTINGS
 from advprune.report.marks import MARKS
-from advprune.report.style import COLOURS, SETTINGS
 
 MOST_GROUPS = 24
 

@@ -13,7 +13,7 @@ from advprune.report.answers.agreement import FEWEST
 from advprune.report.answers.means import PLACE
 from advprune.report.answers.pictures import picture
 from advprune.report.answers.section import Grid, Picture, Section
-from advprune.report.style import SETTINGS, styles
+from advprune.report.figures.style import SETTINGS, styles
 
 MOST_ROWS = 60
 MOST_PANELS = 6

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from advprune.report.figures.style import Style, labels, styles
 from advprune.report.page.content import Content
 from advprune.report.records import REFERENCES, Record, reference_of
-from advprune.report.style import Style, labels, styles
 
 FIDELITY = {
     "code": "checked against the authors' code",

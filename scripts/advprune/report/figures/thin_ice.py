@@ -23,7 +23,7 @@ from advprune.base.errors import UserError
 from advprune.base.files import read_json
 from advprune.evaluation.comparable import described, differing
 from advprune.evaluation.intervals import wilson
-from advprune.report.style import COLOURS, SETTINGS, labels
+from advprune.report.figures.style import COLOURS, SETTINGS, labels
 
 LOST, GAINED, SAME = COLOURS[1], COLOURS[0], "#a8a8a8"
 COLUMNS = 5

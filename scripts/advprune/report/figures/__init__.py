@@ -1,0 +1,1 @@
+"""Static figures for pages and papers, and the tables that they are drawn from."""
