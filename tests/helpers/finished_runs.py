@@ -16,6 +16,7 @@ MACHINE |= {"commit": "c" * 40, "dirty": False, "numpy": "2.4", "python": "3.11"
 CODE = {"advprune/attacks/fmn.py": "1" * 64}
 AUDIT = {"params": 100, "nonzero": 10, "prunable": 90, "sparsity_achieved": 0.9, "macs": 1000}
 AUDIT |= {"effective_macs": 100, "reasons": []}
+AUDIT |= {"layers": {"conv1": {"units": 90, "removed": 80, "weights": 90, "zeros": 80}}}
 
 
 def make_run(root: Path, methods=("dense", "hydra"), **given) -> Path:

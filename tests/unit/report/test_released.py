@@ -6,7 +6,10 @@ import pytest
 from advprune.base.files import write_json
 from advprune.evaluation.evaluate import without_numbers
 from advprune.plan.specs import Published, Row, UnavailableSpec
-from advprune.report import curves, page, paired, records, tables
+from advprune.report import paired, records, tables
+from advprune.report.figures import canvas, curves
+from advprune.report.page import document
+from advprune.report.page.content import Content
 from advprune.report.released import beside
 from helpers.report_samples import evaluation
 
@@ -43,7 +46,7 @@ def test_a_run_of_nothing_that_can_be_had_still_has_its_tables_and_figures(tmp_p
     nothing = records.load([tmp_path / "evaluations.json"])
     assert paired.compare(nothing).empty
     paired.markdown(paired.compare(nothing), {})
-    curves.save(curves.overview(nothing, {}), tmp_path / "curves.png")
+    canvas.save(curves.overview(nothing, {}), tmp_path / "curves.png")
     curves.write_groups(nothing, {}, tmp_path / "groups")
 
 
@@ -51,9 +54,9 @@ def test_the_row_and_the_page_say_why_there_are_no_numbers():
     rows = [released(), absent("<b>no</b> file")]
     frame = tables.leaderboard(rows)
     assert frame["status"].tolist() == ["ok", "not available"]
-    html = page.render(rows, records.known({"hydra": HYDRA}, rows), [], "tiny")
-    assert "not available" in html and "&lt;b&gt;no&lt;/b&gt; file" in html
-    assert "HYDRA (released)" in html and "<b>structure</b> US" in html
+    html = document.render(Content(rows, records.known({"hydra": HYDRA}, rows), "tiny"))
+    assert '"not available"' in html and "<b>no" not in html and "no\\u003c/b\\u003e file" in html
+    assert "HYDRA (released)" in html and '"taxonomy":{"structure":"US"}' in html
     tables.console(frame)
 
 
