@@ -32,20 +32,20 @@ def tiny(**changes):
         ("", "with keys at top level"),
         ("!!python/object/apply:os.mkdir [never]\n", "not valid JSON or YAML"),
         ("preset: tiny\n", "'seeds' is a required property"),
-        (tiny().replace("eps: 1/2", "eps: 0.031"), "eps: 0.031 is not of type 'string'"),
+        (tiny().replace("eps: 1/2", "eps: 31"), "eps: 31 is greater than the maximum of 1"),
         (tiny().replace("- 0.8", "- .nan"), "nan is not a finite number"),
         (
             tiny(budget={"epochs": 6, "shares": {"pretrain": 0.9}}),
             "no share of the epochs for prune",
         ),
         (tiny().replace("- dense", "- dense: {as: hydra}"), "'hydra' is a name of its own"),
-        (tiny(grid=[]), "neither grid nor external names a model"),
+        (tiny(grid=[]), "neither grid nor external nor released names a model"),
         (tiny(seeds="all"), "seeds: 'all' is not of type 'array'"),
         (tiny(data_root=7), "data_root: 7 is not of type"),
         (tiny(overrides={"radmm": {"params": {"rho": "big"}}}), "'big' is text"),
         (
-            tiny(external={"mine": {"path": "no.pt", "dataset": "digits", "arch": "resnet18"}}),
-            "external.mine: 'mean' is a required property",
+            tiny(external={"mine": {"path": "no.pt", "arch": "resnet18"}}),
+            "external.mine: 'dataset' is a required property",
         ),
         (
             tiny(
