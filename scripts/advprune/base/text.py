@@ -38,8 +38,8 @@ def line(text: str) -> str:
 
     Invisible characters (of control, of direction, half surrogates) could hide or reorder text.
     """
-    visible = (c for c in " ".join(text.split()) if c.isprintable())
-    return "".join(visible).strip()
+    visible = "".join(c for c in text if c.isprintable() or c.isspace())
+    return " ".join(visible.split())
 
 
 def few(names: Iterable[str], most: int = 3) -> str:

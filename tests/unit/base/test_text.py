@@ -3,13 +3,14 @@
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from advprune.base import text
 
 
 @given(st.text())
+@example("0\r\u200b\r0")  # an invisible letter between two breaks
 def test_any_text_becomes_one_visible_line_and_stays_it(any_text):
     found = text.line(any_text)
     assert found.isprintable() and text.line(found) == found == found.strip()
