@@ -42,7 +42,7 @@ def test_it_gets_the_numbers_that_it_has_as_a_model_of_ours(checkout):
     assert set(ours.index) - set(theirs.index) == training  # what is not known of it
     assert ours.drop(training).to_dict() == theirs.to_dict()
     page = (checkout.folder / "results/tiny/leaderboard.html").read_text(encoding="utf-8")
-    assert "Their net" in page and 'data-stage="external"' in page
+    assert '"name":"Their net","stage":"external"' in page
     card = f"{MODELS}/external-theirs/unstructured-0.8/seed0/checkpoint.json"
     assert "source" in json.loads((checkout.folder / card).read_text(encoding="utf-8"))["parents"]
 
