@@ -55,16 +55,17 @@ def _whole(path: Path) -> bool:
 
 
 def disturb(
-    folder: Path, configfile: str, kills: int, seed: int, longest: float = 20.0
+    folder: Path, configfile: str, kills: int, seed: int, longest: float = 20.0, target: str = "all"
 ) -> list[str]:
-    """Run Snakemake in `folder`, killed `kills` times at most; returns what each kill hit.
+    """Make `target` in `folder`, killed `kills` times at most; returns what each kill hit.
 
     Every time, after up to `longest` CPU seconds of jobs, a job gets SIGKILL, or by turns Snakemake
     itself; on a busy machine the same wall seconds would see less work. Jobs of a killed Snakemake
     go on by themselves for a while, as they do in real life.
     """
     draw = random.Random(seed)
-    command = [sys.executable, "-m", "snakemake", "--configfile", configfile, "--cores", "1"]
+    command = [sys.executable, "-m", "snakemake", target, "--cores", "1"]
+    command += ["--configfile", configfile]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     hit: list[str] = []

@@ -30,24 +30,26 @@ if os.environ.get("ADVPRUNE_TEST_KILLS"):
 
 
 def twelve() -> dict:
-    """Configuration of the grid: cheap methods, one shard, one of a rate that no training bears."""
+    """Configuration of the grid: the tiny run's models, and six more, one of a hopeless rate."""
     config = tiny_config()
-    for attack in ("autoattack", "hofmn"):
-        config["evaluation"][attack] |= {"shard": 10, "batch": 10}
     hot = {"as": "lwm-hot", "structures": ["filters"], "recipes": {"finetune": {"lr": 1e30}}}
     both = ["unstructured", "filters"]
-    config["grid"][0]["methods"] = [
-        *("dense", "li20", "flyingbird", {"lwm": hot}),
-        *({key: both} for key in ("random", "lwm", "global_magnitude")),
-    ]
+    own = [entry for entry in config["grid"][0]["methods"] if "lwm" not in entry]
+    config["grid"][0]["methods"] = [*own, {"lwm": both}, {"lwm": hot}, {"random": both}]
     entry = {"dataset": "digits", "arch": "resnet18", "mean": [0.3], "std": [0.4]}
     config["external"] = {key: entry | {"path": f"{key}.pt"} for key in ("good", "bad")}
     return config
 
 
-def checkout(folder: Path, config: dict | None = None) -> Checkout:
-    """Copy with the grid, the files from elsewhere (one is of another width) and the killer."""
-    made = Checkout(folder, config or twelve())
+def checkout(folder: Path, config: dict | None = None, begun: Checkout | None = None) -> Checkout:
+    """Copy with the grid, the files from elsewhere (one is of another width) and the killer.
+
+    Of the tiny run that is done, `begun`, the models are there and the pages are not.
+    """
+    made = begun.copy(folder) if begun else Checkout(folder, {})
+    made.configure(config or twelve())
+    for path in (folder / "results/tiny").glob("*.*"):
+        path.unlink()
     for key, width in (("good", 4), ("bad", 8)):
         write_net(made.folder / f"{key}.pt", width)
     (folder / "killer").mkdir()

@@ -42,18 +42,11 @@ def test_touching_every_file_plans_nothing(checkout):
     assert checkout.planned() == set()
 
 
-@pytest.mark.parametrize(
-    ("method", "line"),
-    [
-        ("hydra", "return learn_masks("),
-        ("flyingbird", "mk.apply(net, masks)"),
-        ("radmm", "return admm.search("),
-    ],
-)
-def test_one_line_of_one_method_plans_its_jobs_and_what_lies_below(checkout, method, line):
-    checkout.edit(f"scripts/advprune/methods/{method}.py", line, f"pass; {line}")
+def test_one_line_of_one_method_plans_its_jobs_and_what_lies_below(checkout):
+    line = "return learn_masks("
+    checkout.edit("scripts/advprune/methods/hydra.py", line, f"pass; {line}")
     planned = checkout.planned()
-    assert methods(planned) == {method}
+    assert methods(planned) == {"hydra"}
     assert rules(planned) == {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES
 
 
@@ -74,25 +67,19 @@ def test_a_citation_plans_the_pages_only(checkout):
     ("path", "expected"),
     [
         ("scripts/advprune/report/page/document.css", {"leaderboard"}),
-        ("scripts/advprune/evaluation/intervals.py", {"evaluate", "thin_ice"} | SUMMARIES),
         (
             "scripts/advprune/attacks/autoattack.py",
             {"autoattack", "reliability", "evaluate"} | SUMMARIES,
         ),
-        (
-            "scripts/advprune/attacks/hofmn.py",
-            {"hofmn_tune", "hofmn", "reliability", "evaluate", "thin_ice"} | SUMMARIES,
-        ),
-        ("scripts/advprune/attacks/indicators.py", {"reliability", "evaluate"} | SUMMARIES),
         ("scripts/advprune/evaluation/audit.py", {"audit", "evaluate"} | COSTS | SUMMARIES),
         (
             "scripts/advprune/pruning/dropgrow.py",
             {"prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES,
         ),
-        ("scripts/hofmn.py", {"hofmn", "reliability", "evaluate", "thin_ice"} | SUMMARIES),
     ],
 )
 def test_a_library_module_plans_its_users_only(checkout, path, expected):
+    """A table of many more is in tests/unit/identity/test_stale_code.py."""
     checkout.change(path)
     planned = checkout.planned()
     assert rules(planned) == expected
@@ -114,29 +101,12 @@ def test_another_seed_plans_its_own_models_and_the_pages(checkout):
     assert {"pretrain", "prune"} <= rules(planned)
 
 
-def test_a_new_sparsity_plans_its_own_models(checkout):
-    config = tiny_config()
-    config["grid"][0]["unstructured"] = [0.8, 0.9]
-    checkout.configure(config)
-    planned = checkout.planned()
-    assert all("-0.9/" in name for rule, name in planned if rule not in SHARED - {"pretrain"})
-    assert "pretrain" not in rules(planned)
-
-
 def test_attack_settings_leave_training_alone(checkout):
     config = tiny_config()
     config["evaluation"]["hofmn"]["steps"] = 6
     checkout.configure(config)
     changed = {"hofmn", "reliability", "evaluate", "thin_ice"}
     assert rules(checkout.planned()) == changed | SUMMARIES
-
-
-def test_the_radius_plans_everything_but_the_data(checkout):
-    config = tiny_config()
-    config["datasets"]["digits"]["eps"] = "1/4"
-    checkout.configure(config)
-    found = rules(checkout.planned())
-    assert found == {"pretrain", "prune", "finetune"} | EVERYTHING_BELOW | SUMMARIES
 
 
 def test_a_lost_page_is_made_again_alone(checkout):

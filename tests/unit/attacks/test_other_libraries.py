@@ -12,9 +12,10 @@ from advprune.compact.convert import compact
 from helpers.attacked_nets import Constant, digits_case, linear_case
 
 SETTINGS = {"eps": 0.15, "steps": 30, "seed": 3}
-# Brendel & Bethge's attack compiles for half a minute
+# Brendel & Bethge's attack compiles for half a minute: once, in one worker
 QUICK = [name for name in ATTACKS if name != "brendel_bethge"]
-EVERY = [*QUICK, pytest.param("brendel_bethge", marks=pytest.mark.slow)]
+COMPILED = [pytest.mark.slow, pytest.mark.xdist_group("brendel")]
+EVERY = [*QUICK, pytest.param("brendel_bethge", marks=COMPILED)]
 
 
 def images(count=16):

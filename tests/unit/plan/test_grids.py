@@ -68,6 +68,7 @@ def trained_with(run, model):
 def test_every_method_has_references_of_its_own_objective(name):
     """In its structure, at its sparsity, on its dataset and net, with its seed; and a dense net."""
     run = protocol(name)
+    structures = {key: load_method(key)["structures"] for key in REFERENCES}
     there = {
         (run.methods[m.method].key, replace(m, method=""), trained_with(run, m)) for m in run.models
     }
@@ -77,7 +78,7 @@ def test_every_method_has_references_of_its_own_objective(name):
             dense = replace(model, method="", structure="none", sparsity="0")
             assert ("dense", dense, objective) in there
             for key in REFERENCES:
-                if model.structure in load_method(key)["structures"]:
+                if model.structure in structures[key]:
                     assert (key, replace(model, method=""), objective) in there, (model, key)
 
 
