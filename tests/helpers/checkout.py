@@ -9,6 +9,8 @@ from pathlib import Path
 
 import yaml
 
+from helpers import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("workflow", "rules", "envs", "config", "scripts")
 
@@ -67,7 +69,10 @@ class Checkout:
     def snakemake(
         self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess:
+        """Run it; jobs start quickly unless they are to have an environment of their own."""
         command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", "tiny.yaml"]
+        if environment is None and "--cores" in arguments:
+            environment = warm.environment()
         variables = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | (environment or {})
         done = subprocess.run(
             command, cwd=self.folder, env=variables, capture_output=True, text=True

@@ -6,6 +6,9 @@ import subprocess
 import pytest
 import yaml
 
+from advprune.base.errors import UserError
+from advprune.plan.config import load_config
+from advprune.plan.protocol import Protocol
 from helpers.checkout import Checkout, tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bad config")]
@@ -17,6 +20,9 @@ def checkout(tmp_path_factory):
     (checkout.folder / "results/tiny").mkdir(parents=True)
     (checkout.folder / "results/tiny/leaderboard.csv").write_text("made before", encoding="utf-8")
     return checkout
+
+
+MINE = {"path": "no.pt", "dataset": "digits", "arch": "resnet18", "mean": [0], "std": [1]}
 
 
 def tiny(**changes):
@@ -31,8 +37,25 @@ def tiny(**changes):
         ("- 1\n- 2\n", "with keys at top level"),
         ("", "with keys at top level"),
         ("!!python/object/apply:os.mkdir [never]\n", "not valid JSON or YAML"),
-        ("preset: tiny\n", "'seeds' is a required property"),
         (tiny().replace("eps: 1/2", "eps: 31"), "eps: 31 is greater than the maximum of 1"),
+        (tiny(external={"mine": MINE}), "external.mine.path: no.pt: no such file"),
+    ],
+)
+def test_it_is_refused_in_one_line_before_anything_runs(checkout, text, message):
+    (checkout.folder / "tiny.yaml").write_text(text, encoding="utf-8")
+    done = checkout.snakemake("--cores", "1", check=False)
+    assert done.returncode and message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert sum(message in line for line in done.stderr.splitlines()) == 1
+    made = [p for p in (checkout.folder / "results").rglob("*") if p.is_file()]
+    assert [p.read_text(encoding="utf-8") for p in made] == ["made before"]
+    assert not (checkout.folder / "never").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("preset: tiny\n", "'seeds' is a required property"),
         (tiny().replace("- 0.8", "- .nan"), "nan is not a finite number"),
         (
             tiny(budget={"epochs": 6, "shares": {"pretrain": 0.9}}),
@@ -47,31 +70,13 @@ def tiny(**changes):
             tiny(external={"mine": {"path": "no.pt", "arch": "resnet18"}}),
             "external.mine: 'dataset' is a required property",
         ),
-        (
-            tiny(
-                external={
-                    "mine": {
-                        "path": "no.pt",
-                        "dataset": "digits",
-                        "arch": "resnet18",
-                        "mean": [0],
-                        "std": [1],
-                    }
-                }
-            ),
-            "external.mine.path: no.pt: no such file",
-        ),
     ],
 )
-def test_it_is_refused_in_one_line_before_anything_runs(checkout, text, message):
-    (checkout.folder / "tiny.yaml").write_text(text, encoding="utf-8")
-    done = checkout.snakemake("--cores", "1", check=False)
-    assert done.returncode and message in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr + done.stdout
-    assert sum(message in line for line in done.stderr.splitlines()) == 1
-    made = [p for p in (checkout.folder / "results").rglob("*") if p.is_file()]
-    assert [p.read_text(encoding="utf-8") for p in made] == ["made before"]
-    assert not (checkout.folder / "never").exists()
+def test_what_the_plan_refuses_is_one_line(text, message):
+    """Which the rules hand to Snakemake as above, for all complaints alike."""
+    with pytest.raises(UserError) as refused:
+        Protocol(load_config(yaml.safe_load(text)))
+    assert message in str(refused.value) and "\n" not in str(refused.value)
 
 
 def missing(path):

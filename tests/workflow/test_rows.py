@@ -11,7 +11,7 @@ from advprune.watch.partial import refresh
 from advprune.watch.place import open_run
 from advprune.watch.state import RUNNING, State
 from advprune.watch.tasks import chains
-from helpers import rows
+from helpers import rows, warm
 from helpers.checkout import tiny_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rows")]
@@ -25,7 +25,7 @@ def watched(finished, tmp_path_factory):
     """
     made = rows.checkout(tmp_path_factory.mktemp("rows") / "repo", begun=finished)
     arguments = ("--cores", "2", "--retries", "1")
-    options = {"check": False, "environment": rows.killing(made)}
+    options = {"check": False, "environment": warm.environment() | rows.killing(made)}
     said = []
     with concurrent.futures.ThreadPoolExecutor() as pool:
         run = pool.submit(made.snakemake, *arguments, **options)

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from advprune.base.files import read_json
 from advprune.models.checkpoint import load_checkpoint
 from advprune.plan.config import load_config
 from advprune.plan.feasible import disk
@@ -86,15 +87,13 @@ def test_a_second_checkout_elsewhere_gives_the_same_bytes(finished, tmp_path):
     model = "results/tiny/digits/resnet18/flyingbird/unstructured-0.8/seed0"
     again.snakemake("--cores", "1", f"{model}/autoattack-1.csv", f"{model}/hofmn-1.csv")
     assert not list(again.folder.glob("results/tiny/**/*-0.csv"))
-    again.snakemake("--cores", "1", "results/tiny/leaderboard.csv")
+    gathered = "results/tiny/digits/resnet18/evaluations.json"
+    again.snakemake("--cores", "1", gathered)
     for name in ("checkpoint.safetensors", "last.safetensors", "pgd.json", "evaluation.json"):
-        ours, theirs = (c.folder / Path(model, name) for c in (again, finished))
+        ours, theirs = (c.folder / model / name for c in (again, finished))
         assert ours.read_bytes() == theirs.read_bytes(), name
-    ours, theirs = (
-        (c.folder / "results/tiny/leaderboard.csv").read_text(encoding="utf-8").splitlines()
-        for c in (again, finished)
-    )
-    assert set(ours) <= set(theirs) and len(ours) == 2
+    (ours,), theirs = (read_json(c.folder / gathered) for c in (again, finished))
+    assert ours in theirs
 
 
 DATA = Path(os.environ.get("ADVPRUNE_DATA", ROOT / "data"))
