@@ -108,7 +108,7 @@ def test_a_file_that_its_library_will_not_read_is_refused_before_any_job(tmp_pat
         header["fc.bias"][key] = value
         text = json.dumps(header).encode()
         path.write_bytes(len(text).to_bytes(8, "little") + text + content[size:])
-        with pytest.raises(UserError, match="damaged .* does not lie where its header says"):
+        with pytest.raises(UserError, match=r"damaged .* does not lie where its header says"):
             check(path)
 
 
