@@ -60,7 +60,9 @@ def check(content: Any, schema: str, where: str) -> None:
     error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(content))
     if error is not None:
         place = ".".join(map(str, error.absolute_path)) or "top level"
-        raise UserError(f"{where}: {place}: {short(line(error.message), LONGEST)}")
+        is_list = error.validator == "type" and error.validator_value == "array"
+        hint = " (a list stands in brackets: [0, 1])" * is_list
+        raise UserError(f"{where}: {place}: {short(line(error.message), LONGEST)}{hint}")
 
 
 def load_config(

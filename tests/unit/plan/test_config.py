@@ -24,7 +24,7 @@ BAD = [
     ("sead", 0, "'sead' was unexpected"),
     ("seeds", None, "'seeds' is a required property"),
     ("seeds", [], "[] should be non-empty"),
-    ("seeds", "0", "'0' is not of type 'array'"),
+    ("seeds", "0", "'0' is not of type 'array' (a list stands in brackets: [0, 1])"),
     ("seeds", [0, 0], "has non-unique elements"),
     ("threads", 0, "0 is less than the minimum of 1"),
     ("device", "tpu", "'tpu' is not one of ['auto', 'cpu', 'cuda']"),
