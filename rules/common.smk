@@ -196,7 +196,7 @@ def _hold_against_cards():
     if workflow.touch:
         judge.accept(file, found, results, workflow.dag_settings.targets)
     workflow.dag.forcefiles.update(found.again)
-    for line in found.lines():
+    for line in found.lines(accepting=workflow.touch):
         print(f"{CONFIG['preset']}: {line}", file=sys.stderr)
 
 

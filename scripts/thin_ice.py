@@ -25,12 +25,15 @@ def main() -> None:
     def table(folder: str) -> pd.DataFrame:
         return read_tables(Path(folder) / f"hofmn-{i}.csv" for i in range(spec.shards))
 
-    thin_ice.check_attacks([*spec.dense.values(), *(entry.folder for entry in spec.models)])
-    dense = {seed: table(folder) for seed, folder in spec.dense.items()}
+    folders = [*spec.dense.values(), *(entry.folder for entry in spec.models)]
+    thin_ice.check_attacks(folders)
+    tables = {folder: table(folder) for folder in folders}
+    thin_ice.check_images(tables)
+    dense = {seed: tables[folder] for seed, folder in spec.dense.items()}
     pairs = []
     for entry in spec.models:
         before = dense[str(entry.row.seed)]["distance"].to_numpy()
-        after = table(entry.folder)["distance"].to_numpy()
+        after = tables[entry.folder]["distance"].to_numpy()
         model = to_dict(entry.row) | {"same_pretraining": entry.same_pretraining}
         pairs.append(thin_ice.Pair(model, before, after, spec.eps))
     write_csv(thin_ice.by_model(pairs), args.models)

@@ -13,7 +13,8 @@ from typing import TextIO
 # what a terminal without UTF-8 is given for signs of ours
 PLAIN = {"–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "±": "+-", "↕": "^v", "≈": "~"}
 PLAIN |= {"ε": "eps", "’": "'", "“": '"', "”": '"', "†": "+", "×": "x", "·": ".", "△": "!"}
-FORMULA = ("=", "+", "-", "@")  # with these a spreadsheet begins a formula
+# with these a spreadsheet begins a formula; the wide ones where Chinese or Japanese is written
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 MARKDOWN = {c: f"\\{c}" for c in "\\`*_[]|~$#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 # TeX's commands, so that tables are ASCII and need neither an encoding nor a package
@@ -43,8 +44,8 @@ def line(text: str) -> str:
 
 
 def few(names: Iterable[str], most: int = 3) -> str:
-    """The first names of many, and how many there are: `a, b, c, … (7)`."""
-    found = list(names)
+    """The first names of many, each in one line, and how many there are: `a, b, c, … (7)`."""
+    found = list(map(line, names))
     return ", ".join(found[:most]) + (f", … ({len(found)})" if len(found) > most else "")
 
 

@@ -9,10 +9,10 @@ import click
 from advprune.base.errors import UserError
 from advprune.cli import checkout
 from advprune.cli.taught import Taught
-from advprune.identity.results import Results
+from advprune.identity.results import Result, Results
 from advprune.plan.config import load_config, read_yaml
 from advprune.plan.protocol import Protocol
-from advprune.report.verify import kind, verify
+from advprune.report.verify import below, kind, verify
 from advprune.runs import archive
 
 # no runs: numbers kept in the repository, and files of datasets
@@ -61,12 +61,15 @@ def _every_run() -> list[Path]:
 def _report(run: Path, configfile: Path | None) -> int:
     """Print what does not match, then the count; return how many do not."""
     if run.is_file():
-        chosen, found = None, [(Path(name), problem) for name, problem in archive.check(run)]
+        if configfile:
+            raise UserError(f"{run}: an archive; settings are compared in a run's folder alone")
+        settings, found = "", [(Path(name), problem) for name, problem in archive.check(run)]
     else:
         saved = run / SAVED
         chosen = configfile or (saved if saved.is_file() else None)
-        asked = Results(Protocol(load_config(read_yaml(chosen)))) if chosen else ()
+        asked = list(Results(Protocol(load_config(read_yaml(chosen))))) if chosen else []
         found = list(verify(run, asked))
+        settings = _compared(run, chosen, asked, [path for path, _ in found])
     if not found:
         raise UserError(f"{run}: no results to verify")
     problems = [(path, problem) for path, problem in found if problem]
@@ -75,6 +78,14 @@ def _report(run: Path, configfile: Path | None) -> int:
     counts = Counter(kind(path) for path, _ in found)
     kinds = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
     matching = f"{len(found) - len(problems)} of {len(found)} files match their provenance"
-    settings = "" if chosen else "; settings were not compared (--configfile)"
     click.echo(f"{run}: {matching} ({kinds}){settings}")
     return len(problems)
+
+
+def _compared(run: Path, chosen: Path | None, asked: list[Result], found: list[Path]) -> str:
+    """What to add where settings were not compared, or not of all files."""
+    if chosen is None:
+        return "; settings were not compared (--configfile)"
+    files = {below(run, name) for result in asked for name in result.files}
+    others = sum(path not in files and kind(path) != "summaries" for path in found)
+    return f"; {others} of no job of {chosen}" if others else ""

@@ -40,14 +40,18 @@ class Judgement:
         """Files that have to be made again."""
         return [f for found in (self.settings, self.unrecorded) for r in found for f in r.files]
 
-    def lines(self) -> Iterator[str]:
-        """What a user must know, a line for each kind; nothing where all is as it should be."""
-        for found, then in ((self.settings, "planned again"), (self.accepted, "kept as accepted")):
+    def lines(self, accepting: bool = False) -> Iterator[str]:
+        """What a user must know, a line for each kind; nothing where all is as it should be.
+
+        `accepting` tells whether this plan accepts what it names (--touch) instead of making it.
+        """
+        again = "accepted with all that is named" if accepting else "planned again"
+        for found, then in ((self.settings, again), (self.accepted, "kept as accepted")):
             if found:
                 yield _line(f"of other settings, {then} ({_reasons(found.values())})", found)
         for reason in dict.fromkeys(self.unrecorded.values()):
             of = [result for result, why in self.unrecorded.items() if why == reason]
-            yield _line(f"unknown to Snakemake, {reason}, planned again", of)
+            yield _line(f"unknown to Snakemake, {reason}, {again}", of)
         if self.taken:
             yield _line("unknown to Snakemake, kept, as their cards allow", self.taken)
         if self.untold:

@@ -14,12 +14,22 @@ from typing import Any
 from advprune.base import imports
 from advprune.base.errors import UserError
 
+LARGEST = 2**53  # JSON's numbers are exact so far
 
-def check_config(config: Mapping[str, Any]) -> None:
-    """Refuse numbers that are none, radii beyond the images' range, and lost sparsities."""
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Refuse what no other program would read as it is: numbers that are none, half letters."""
     for where, value in _leaves(config):
+        if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
+            raise UserError(f"config: {where}: {value!a} holds half of a letter (\\ud…)")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config: {where}: {value} is not a finite number")
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise UserError(f"config: {where}: more than {LARGEST}")
+
+
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuse radii beyond the images' range, and lost sparsities."""
     for name, entry in config["datasets"].items():
         radii = {"eps": entry["eps"], "training_attack.step": entry["training_attack"]["step"]}
         for where, text in radii.items():

@@ -14,14 +14,16 @@ import yaml
 
 from advprune.base.errors import UserError
 from advprune.base.files import write_text
+from advprune.base.text import line, short
 from advprune.data.specs import known as known_datasets
 from advprune.data.specs import spec_of
 from advprune.models.names import OPTIONS, known_nets, options_of
 from advprune.plan import variants
-from advprune.plan.checks import check_config, expanded
+from advprune.plan.checks import check_config, check_values, expanded
 
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS: dict[str, Any] = {"device": "auto", "threads": 1, "data_root": None, "overrides": {}}
+LONGEST = 300  # letters of a complaint, which may quote a whole table
 # what an earlier version had elsewhere
 RENAMED = {
     "evaluation": {"doubts": "evaluation.reliability", "opinions": "evaluation.other_attacks"},
@@ -46,9 +48,11 @@ def read_yaml(path: Path) -> Any:
 
 @functools.cache
 def _validator(schema: str) -> Any:
-    return jsonschema.Draft202012Validator(
-        read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml")
-    )
+    content = read_yaml(ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml")
+    plain = jsonschema.Draft202012Validator
+    # 5.0 is an integer to JSON; to Python, and in a file's name, it is not
+    types = plain.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    return jsonschema.validators.extend(plain, type_checker=types)(content)
 
 
 def check(content: Any, schema: str, where: str) -> None:
@@ -56,8 +60,9 @@ def check(content: Any, schema: str, where: str) -> None:
     error = jsonschema.exceptions.best_match(_validator(schema).iter_errors(content))
     if error is not None:
         place = ".".join(map(str, error.absolute_path)) or "top level"
-        message = " ".join(error.message.split())
-        raise UserError(f"{where}: {place}: {message}")
+        is_list = error.validator == "type" and error.validator_value == "array"
+        hint = " (a list stands in brackets: [0, 1])" * is_list
+        raise UserError(f"{where}: {place}: {short(line(error.message), LONGEST)}{hint}")
 
 
 def load_config(
@@ -71,6 +76,7 @@ def load_config(
     content = _typed(content, command_line or {})
     _check_renamed(content)
     check(content, "config", "config")
+    check_values(content)
     config = DEFAULTS | content
     for root in ("data_root", "released_root"):
         if config.get(root) is not None:

@@ -18,6 +18,7 @@ from advprune.plan.grid import Model
 from advprune.plan.variants import PREFIX, base
 
 DEFAULTS = {"structure": "none", "sparsity": 0, "seed": 0, "rename": {}}
+SMALLEST = 0.001  # of a deviation: nets that take images in [0, 255] have 1/255
 
 
 def entries(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -65,8 +66,16 @@ def _check_moments(entry: Mapping[str, Any], channels: int, where: str) -> None:
     if ("mean" in entry) != ("std" in entry):
         raise UserError(f"{where}: mean and std, or neither where its layout tells them")
     for kind in ("mean", "std"):
-        if len(entry.get(kind, range(channels))) != channels:
+        values = entry.get(kind, [SMALLEST] * channels)
+        if len(values) != channels:
             raise UserError(f"{where}.{kind}: {entry['dataset']} has {channels} channel(s)")
+        least = SMALLEST if kind == "std" else 0
+        for value in values:
+            if not least <= value <= 1:
+                raise UserError(
+                    f"{where}.{kind}: {value} is none of images in [0, 1]; "
+                    "divide those of images in [0, 255] by 255"
+                )
 
 
 def check_files(found: Mapping[str, Mapping[str, Any]], nets: Mapping[str, Any]) -> None:

@@ -163,13 +163,18 @@ def _settings(root: Path, asked: Iterable[Result]) -> Iterator[tuple[Path, str]]
     """(card, problem) of those whose settings are neither asked for nor accepted."""
     accepted = read_accepted(root / ACCEPTED)
     for result in asked:
-        place = root.joinpath(*Path(result.card).parts[2:])  # below results/<preset>
+        place = below(root, result.card)
         if (card := read(place)) is None:
             continue
         differ = list(differences(card["spec"], to_dict(result.asked())))
         if differ and accepted.get(result.card) != acceptance(differ):
             more = f" and {len(differ) - 1} more" if len(differ) > 1 else ""
             yield place, f"is of other settings than the configuration's: {differ[0]}{more}"
+
+
+def below(root: Path, name: str) -> Path:
+    """A file of `results/<preset>` where `root` stands for that folder."""
+    return root.joinpath(*Path(name).parts[2:])
 
 
 def _gathered(path: Path) -> str:

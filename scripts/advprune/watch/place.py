@@ -44,11 +44,13 @@ class Run:
         raise ValueError(f"{name} is no file of the run")
 
 
-def open_run(folder: Path, config: dict[str, Any] | None = None) -> Run:
+def open_run(
+    folder: Path, config: dict[str, Any] | None = None, option: str = "--configfile"
+) -> Run:
     """The run whose results are in `folder`, planned by what lies there or by `config`.
 
-    A folder without either is a UserError. Its logs are where Snakemake puts them:
-    `logs/<preset>` beside `results/<preset>`.
+    A folder without either is a UserError, which names the `option` that would help. Its logs are
+    where Snakemake puts them: `logs/<preset>` beside `results/<preset>`.
     """
     folder = folder.absolute()
     if not folder.is_dir():
@@ -58,7 +60,7 @@ def open_run(folder: Path, config: dict[str, Any] | None = None) -> Run:
         if not plan.exists():
             raise UserError(
                 f"{plan}: no such file (a run writes it when its first job begins);"
-                " name the configuration with --configfile"
+                f" name the configuration with {option}"
             )
         config = read_yaml(plan)
     protocol = Protocol(load_config(config))

@@ -62,3 +62,11 @@ def test_a_stream_of_any_encoding_takes_any_text(encoding, any_text):
     text.make_printable(stream)
     stream.write(any_text + "–…↕")
     stream.flush()
+
+
+def test_first_names_of_many_are_one_line():
+    assert text.few(["a\nb", "\ud800c\u202e", "d", "e"]) == "a b, c, d, … (4)"
+
+
+def test_a_formula_is_none_in_wide_letters_either():
+    assert text.cell("＝1+1") == "'＝1+1"

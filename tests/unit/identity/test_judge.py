@@ -104,6 +104,8 @@ def test_the_line_names_count_field_values_and_files():
     (line,) = judged(asked(radius)).lines()
     assert line.startswith("18 results of other settings, planned again (")
     assert "threat.eps: 0.5 before, 0.25 now: 6x" in line and line.endswith(" and 15 more")
+    (line,) = judged(asked(radius)).lines(accepting=True)
+    assert "18 results of other settings, accepted with all that is named (" in line
 
 
 def test_files_that_are_planned_again_are_those_of_the_rule():

@@ -1,10 +1,13 @@
 """What stands in an external file is found out while the workflow plans, without torch."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from advprune.base import imports
 from advprune.base.errors import UserError
@@ -14,7 +17,7 @@ from advprune.plan.config import load_config
 from advprune.plan.protocol import Protocol
 from advprune.plan.verdicts import Verdicts
 from helpers.configs import changed
-from helpers.foreign import Code, masks_of, net_of, prefixed, state_of
+from helpers.foreign import SPEC, Code, masks_of, net_of, prefixed, state_of
 from helpers.released import synthetic
 
 MOMENTS = {"mean": [0.3], "std": [0.4]}
@@ -38,12 +41,16 @@ def check(path, **more):
 
 @pytest.fixture
 def state():
-    return state_of(net_of())
+    return state_of(net_of(spec=replace(SPEC, width=8)))  # as the demo's
 
 
 def test_a_good_file_is_taken(tmp_path, state):
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "net.pt")
     check(tmp_path / "net.pt")
+
+
+def state_of_width_4(_):
+    return state_of(net_of())
 
 
 @pytest.mark.parametrize(
@@ -55,6 +62,16 @@ def test_a_good_file_is_taken(tmp_path, state):
         (lambda s: {"net": s, "model": Code()}, {}, "run code of"),
         (lambda s: s | {"fc.weight": s["fc.weight"].char()}, {}, r"fc.weight .*\(int8\)"),
         (lambda s: {"net": s}, {"key": "ema"}, "no state dict at key 'ema'"),
+        (
+            lambda s: {"a.b": s, "a": {"b": s | {"x": s["fc.bias"]}}},
+            {"key": "a.b"},
+            "2 state dicts at",
+        ),
+        (lambda s: {b"net": s}, {}, "holds no state_dict; it holds b'net'"),
+        (lambda s: s | {"fc.weight": s["fc.weight"].to(torch.float8_e5m2)}, {}, r"\(float8_e5m2\)"),
+        (lambda s: s | {"fc.bias": torch.ones(9)}, {}, r"fc\.bias is \[9\] instead of \[10\]$"),
+        (state_of_width_4, {}, r"conv1\.weight is \[4, 1, 3, 3\] instead of .* \(101 tensors"),
+        (lambda s: s, {"rename": {"^fc": "head"}}, "it lacks fc.bias, lacks fc.weight of resnet18"),
     ],
 )
 def test_a_choice_is_asked_for_before_any_job(tmp_path, state, content, more, message):
@@ -76,6 +93,23 @@ def test_what_is_no_checkpoint_is_named_before_any_job(tmp_path, content, messag
     (tmp_path / "net.pt").write_bytes(content)
     with pytest.raises(UserError, match=rf"external\.mine\.path: .*{message}"):
         check(tmp_path / "net.pt")
+
+
+def test_a_file_that_its_library_will_not_read_is_refused_before_any_job(tmp_path, state):
+    path = tmp_path / "net.pt"
+    torch.save(state, path, pickle_protocol=4)
+    with pytest.raises(UserError, match="without another pickle_protocol"):
+        check(path)
+    save_file(state, path)
+    content = path.read_bytes()
+    size = 8 + int.from_bytes(content[:8], "little")
+    for key, value in (("shape", [20]), ("dtype", "F16"), ("data_offsets", [0, 40])):
+        header = json.loads(content[8:size])
+        header["fc.bias"][key] = value
+        text = json.dumps(header).encode()
+        path.write_bytes(len(text).to_bytes(8, "little") + text + content[size:])
+        with pytest.raises(UserError, match=r"damaged .* does not lie where its header says"):
+            check(path)
 
 
 def test_a_file_with_braces_in_its_name_is_refused(tmp_path):

@@ -3,6 +3,7 @@
 import copy
 import sys
 
+import pandas as pd
 import pytest
 
 from advprune.base.errors import UserError
@@ -85,17 +86,33 @@ def test_an_earlier_versions_evaluation_is_held_to_what_it_tells(tmp_path):
         records.load(saved(tmp_path, [judged(), old]))
 
 
-@pytest.mark.parametrize("script", ["compare", "curves", "leaderboard"])
+JOINING = {  # scripts with their options
+    "agreement": ["published", "csv", "ranks", "pdf", "png", "section"],
+    "beside": ["csv", "section"],
+    "best_known": ["csv", "pdf", "png", "section"],
+    "compare": ["csv", "markdown"],
+    "curves": ["pdf", "png"],
+    "leaderboard": ["csv"],
+    "survey": ["effects", "top", "shared", "issues", "pdf", "png", "section"],
+    "tidy": ["models", "parquet", "images", "images-parquet", "curves", "layers", "tex"],
+}
+
+
+@pytest.mark.parametrize("script", JOINING)
 def test_every_script_that_joins_evaluations_refuses(tmp_path, script, monkeypatch, capsys):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     sys.modules.pop(script, None)
     joining = __import__(script)
     paths = map(str, saved(tmp_path, [judged(), other("radius", judged(seed=1))]))
-    outputs = {"compare": ["csv", "markdown"], "curves": ["pdf", "png"], "leaderboard": ["csv"]}
-    files = [a for name in outputs[script] for a in (f"--{name}", str(tmp_path / name))]
+    files = [a for name in JOINING[script] for a in (f"--{name}", str(tmp_path / name))]
     with pytest.raises(UserError, match=r"eps: 0\.2 and 0\.25"):
         joining.main(["--evaluations", *paths, *files])
-    assert not any((tmp_path / name).exists() for name in outputs[script])
+    assert not any((tmp_path / name).exists() for name in JOINING[script])
+
+
+def test_these_are_all_scripts_that_join_evaluations():
+    found = {p.stem for p in (ROOT / "scripts").glob("*.py") if "records.load(" in p.read_text()}
+    assert found == set(JOINING)
 
 
 def test_findings_on_other_images_are_refused():
@@ -116,3 +133,11 @@ def test_distances_of_other_attacks_are_not_compared(tmp_path):
     thin_ice.check_attacks([*folders[:2], folders[3]])
     with pytest.raises(UserError, match="cannot be joined: steps: 100 and 200"):
         thin_ice.check_attacks(folders)
+
+
+def test_distances_of_other_images_are_not_compared():
+    one, same, other = (pd.DataFrame({"official_index": i}) for i in ([4, 7], [4, 7], [4, 9]))
+    thin_ice.check_images({"dense": one, "pruned": same})
+    for table in (other, one[:1]):
+        with pytest.raises(UserError, match="dense and else: cannot be joined: other test images"):
+            thin_ice.check_images({"dense": one, "pruned": same, "else": table})

@@ -15,8 +15,10 @@ from advprune.models.checkpoint import save_checkpoint
 from advprune.models.registry import NetSpec, build
 from advprune.report import origins, paired, tables
 from advprune.report.verify import hashed, verify
+from helpers.checkout import ROOT
 from helpers.report_samples import evaluation
 
+DEMO = ROOT / "config" / "demo.yaml"
 SPEC = NetSpec("resnet18", 2, 10, 1, 8, (0.3,), (0.4,))
 ARCH = Path("digits/resnet18")
 MODEL = ARCH / "hydra/unstructured-0.9/seed0"
@@ -225,6 +227,8 @@ def test_the_command_says_so_and_fails(tree):
     settings = "settings were not compared (--configfile)"
     said = f"{tree}: 9 of 9 files match their provenance ({kinds}); {settings}\n"
     assert run() == (0, said)
+    done = CliRunner().invoke(main, ["verify", str(tree), "--configfile", str(DEMO)])
+    assert done.output.endswith(f"({kinds}); 1 of no job of {DEMO}\n")  # the pretraining's recipe
     change(tree, "leaderboard.csv")
     status, said = run()
     assert status == 1 and "8 of 9 files match" in said

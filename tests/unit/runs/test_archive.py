@@ -191,6 +191,8 @@ def test_the_commands_pack_and_verify(tmp_path):
     status, said = run("verify", out)
     assert status == 0
     assert said.startswith(f"{out}: {count} of {count} files match their provenance (")
+    status, said = run("verify", out, "--configfile", "any.yaml")
+    assert status == 2 and "settings are compared in a run's folder alone" in said
     rewritten(out, {"leaderboard.csv": b"x"})
     status, said = run("verify", out)
     assert status == 1 and "leaderboard.csv: is not the file of the manifest" in said

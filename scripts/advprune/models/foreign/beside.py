@@ -20,6 +20,7 @@ from advprune.models.foreign.state import (
 )
 
 MOMENTS = {"mean": ("mean", "means", "mu"), "std": ("std", "stds", "sigma")}
+PAIR = {"mean", "std"}
 
 
 def is_part(part: str, name: str) -> bool:
@@ -73,8 +74,8 @@ def moments(
 ) -> dict[Way, str]:
     """What may be the mean or deviation of images: "mean" or "std" by its way.
 
-    Tensors and lists of a number per channel, by the file's names or the new ones (`names`); a
-    single number beside a net is a rate or a noise.
+    Tensors and lists of a number per channel, by the file's names or the new ones (`names`), and
+    `mean` and `std` side by side; any other single number beside a net is a rate or a noise.
     """
     own = [way for way in tables if way == taken or role(way, tables[way]) != "net"]
     ways = [(*way, n) for way in own for n, t in tables[way].items() if t.numel <= CHANNELS]
@@ -91,12 +92,15 @@ def moment(name: str) -> str | None:
 
 
 def _lists(node: Any, way: Way = ()) -> Iterator[Way]:
-    """Ways to lists of numbers, in tables within tables."""
-    for key, value in children(node):
+    """Ways to lists of numbers, and to a mean beside its deviation, in tables within tables."""
+    found = dict(children(node))
+    for key, value in found.items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        paired = key in PAIR and found.keys() >= PAIR
         if isinstance(value, Mapping) and len(way) < 2:
             yield from _lists(value, (*way, key))
-        elif isinstance(value, list | tuple) and 0 < len(value) <= CHANNELS:
-            yield from [(*way, key)] * all(type(number) in (int, float) for number in value)
+        elif (numbers is value or paired) and 0 < len(numbers) <= CHANNELS:
+            yield from [(*way, key)] * all(type(number) in (int, float) for number in numbers)
 
 
 def others(tables: Tables, taken: Way) -> list[str]:

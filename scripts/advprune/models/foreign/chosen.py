@@ -35,7 +35,7 @@ def check(
     """
     match, reading = chosen(outline, asked)
     try:
-        if match is None and not (asked.by_hand or outline.kind == "ours"):
+        if match is None and outline.kind != "ours":
             _check_names(outline, reading, asked, net)
         if match and (wrong := disagreement(match, net)):
             raise UserError(wrong)
@@ -48,7 +48,7 @@ def check(
 
 
 def _check_names(outline: Outline, reading: Reading, asked: Asked, net: Mapping[str, Any]) -> None:
-    """Refuse names that are not those of our net, where its layers are known before it is built."""
+    """Refuse names and shapes that are not our net's, where these are known before it is built."""
     if net["arch"] not in FRAMES or (net["arch"] == "vgg16" and net["size"] != VGG_SIZE):
         return
     layers = frame(with_defaults(net))
@@ -59,6 +59,13 @@ def _check_names(outline: Outline, reading: Reading, asked: Asked, net: Mapping[
         raise UserError(f"it {few(wrong)} of {net['arch']}{nearest(outline, asked)}")
     if more := sorted(found - ours):
         raise UserError(f"{net['arch']} has no {few(more)}{nearest(outline, asked)}")
+    content = dict(tables(outline.content))
+    wanted = {f"{x.name}.{p}": x.shape(w) for x in layers for p, w in PARTS[x.kind].items()}
+    shapes = {n: content[way[:-1]][way[-1]].shape for n, way in reading.weights.items()}
+    if other := [n for n in wanted if n in shapes and shapes[n] != wanted[n] and n not in counters]:
+        first = f"{other[0]} is {list(shapes[other[0]])} instead of {list(wanted[other[0]])}"
+        of = f" ({len(other)} tensors of another shape)" if len(other) > 1 else ""
+        raise UserError(f"not this {net['arch']}: {first}{of}")
 
 
 def known_moments(match: Match | None, asked: Asked) -> tuple[tuple[float, ...], ...]:

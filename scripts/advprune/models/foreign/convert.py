@@ -3,7 +3,7 @@
 Every tensor must fit by name and shape. What changes a weight on the way is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,9 @@ def convert(
             state, changes, notes = _taken(numbers, reading, spec, sparsity)
         else:
             state, changes, notes = _by_layout(numbers, match, spec, asked, sparsity)
-        net = _loaded(state, spec)
+        net = _loaded(state, spec, lambda: "" if match else nearest(found, asked))
     except UserError as error:
-        more = "" if match else nearest(found, asked)
-        raise UserError(f"{path}: {line(str(error))}{more}") from None
+        raise UserError(f"{path}: {line(str(error))}") from None
     about = {"kind": found.kind, "taken": reading.taken, "left_out": reading.left_out}
     about |= {"beside": reading.no_net, "changes": changes}
     return Converted(net, about | ({"layout": " or ".join(match.layouts)} if match else {}), notes)
@@ -106,8 +105,8 @@ def _half(tensors: Mapping[str, Tensor]) -> list[str]:
     return [f"held in half precision ({kinds}): {few(low)}"] * bool(low)
 
 
-def _loaded(state: State, spec: NetSpec) -> nn.Module:
-    """The net with these tensors, and the normalisation of `spec`."""
+def _loaded(state: State, spec: NetSpec, more: Callable[[], str]) -> nn.Module:
+    """The net with these tensors, and the normalisation of `spec`; `more` says why not."""
     net = build(spec)
     own = net.state_dict()
     state |= {name: tensor for name, tensor in own.items() if name.startswith(NORMALIZE)}
@@ -115,7 +114,7 @@ def _loaded(state: State, spec: NetSpec) -> nn.Module:
         net.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = line(str(error))
-        raise UserError(f"{reason[:300]}{'…' if len(reason) > 300 else ''}") from None
+        raise UserError(f"{reason[:300]}{'…' if len(reason) > 300 else ''}{more()}") from None
     return net.eval()
 
 

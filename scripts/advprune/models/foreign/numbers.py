@@ -14,7 +14,7 @@ from advprune.base.errors import UserError
 from advprune.base.text import line
 from advprune.models.checkpoint import load_checkpoint
 from advprune.models.foreign.outline import Outline, Way
-from advprune.models.foreign.pickles import VALUES, Value
+from advprune.models.foreign.pickles import UNREAD, VALUES, Value
 
 
 class Numbers:
@@ -27,10 +27,7 @@ class Numbers:
         except UserError:
             raise
         except pickle.UnpicklingError:
-            raise UserError(
-                f"{self.path}: torch does not read its pickle safely; save the net's state_dict() "
-                "again, without another pickle_protocol"
-            ) from None
+            raise UserError(f"{self.path}: {UNREAD}") from None
         except Exception as error:  # on damaged files torch's reader fails in every way there is
             reason = line(str(error))[:200] or type(error).__name__
             raise UserError(f"{self.path}: damaged or no checkpoint ({reason})") from None

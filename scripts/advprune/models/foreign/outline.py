@@ -5,8 +5,10 @@ workflow can decide it while it plans, and `numbers` follows.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +45,9 @@ def outline(path: Path) -> Outline:
         if kind.name == "safetensors":
             return _safetensors(path)
         content, code = pickles.read(path, kind.name)
-        content = _plain(content)
+        content = _plain(content, {})
+    except UserError:
+        raise
     except Exception as error:  # damaged files fail in every way there is
         reason = f"{type(error).__name__}: {line(str(error))}"
         raise UserError(f"{path}: damaged ({reason[:200]})") from None
@@ -67,14 +71,31 @@ def children(node: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), value) for i, value in enumerate(node))
 
 
-def tables(node: Any, way: Way = ()) -> Iterator[tuple[Way, dict[str, TensorInfo]]]:
+def tables(
+    node: Any, way: Way = (), known: dict[int, bool] | None = None
+) -> Iterator[tuple[Way, dict[str, TensorInfo]]]:
     """Tables and lists that hold tensors, each with its way and its tensors by name."""
+    known = {} if known is None else known
     found = {key: value for key, value in children(node) if isinstance(value, TensorInfo)}
     if found:
         yield way, found
     for key, value in children(node):
-        if not isinstance(value, TensorInfo) and len(way) < DEEPEST:
-            yield from tables(value, (*way, key))
+        inner = not isinstance(value, TensorInfo) and len(way) < DEEPEST
+        if inner and _holds_tensors(value, known):
+            yield from tables(value, (*way, key), known)
+
+
+def _holds_tensors(node: Any, known: dict[int, bool]) -> bool:
+    """Whether a tensor lies anywhere below; `known` are nodes that were seen, by identity.
+
+    One list may lie in a file in a thousand places, or in itself.
+    """
+    if id(node) not in known:
+        known[id(node)] = False
+        known[id(node)] = isinstance(node, TensorInfo) or any(
+            [_holds_tensors(value, known) for _, value in children(node)]
+        )
+    return known[id(node)]
 
 
 def described(node: Any) -> str:
@@ -99,20 +120,23 @@ def _kind(value: Any) -> str:
 
 
 def _safetensors(path: Path) -> Outline:
-    """Of the header alone; a file that is shorter or longer than it says is damaged."""
+    """Of the header alone; one that is not of the file's numbers is damaged."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header: dict[str, Any] = json.loads(file.read(length))
     about = header.pop("__metadata__", {})
-    ends = [entry["data_offsets"][1] for entry in header.values()]
-    if path.stat().st_size != 8 + length + max(ends, default=0):
-        raise ValueError("its length is not what its header says")
-    found = {}
-    for name, entry in header.items():
-        dtype, begin = entry["dtype"], entry["data_offsets"][0]
+    found, position = {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        dtype, (begin, end) = entry["dtype"], entry["data_offsets"]
+        bits = int((re.findall(r"\d+", dtype) or [8])[0])  # of a number; of BOOL 8
+        if begin != position or 8 * (end - begin) != prod(entry["shape"]) * bits:
+            raise ValueError(f"{name} does not lie where its header says")
+        position = end
         known = DTYPES.get(dtype[0], "") + dtype[1:]
         dtype = {"BF16": "bfloat16", "BOOL": "bool"}.get(dtype, known)
         found[name] = TensorInfo(dtype, tuple(entry["shape"]), (begin,))
+    if path.stat().st_size != 8 + length + position:
+        raise ValueError("its length is not what its header says")
     if OURS not in about:
         return Outline(path, "safetensors", found)
     parts: dict[str, dict[str, TensorInfo]] = {}
@@ -122,12 +146,14 @@ def _safetensors(path: Path) -> Outline:
     return Outline(path, "ours", parts)
 
 
-def _plain(node: Any) -> Any:
-    """The content with a `TensorInfo` for every NumPy array too."""
+def _plain(node: Any, made: dict[int, Any]) -> Any:
+    """The content with a `TensorInfo` for every NumPy array too; `made` has copies by identity."""
     if isinstance(node, Array):
         return node.info() or node
-    if isinstance(node, Mapping):
-        return {key: _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    return node
+    if id(node) not in made and isinstance(node, Mapping):
+        made[id(node)] = copy = {}
+        copy.update((key, _plain(value, made)) for key, value in node.items())
+    elif id(node) not in made and isinstance(node, list):
+        made[id(node)] = found = []
+        found.extend(_plain(value, made) for value in node)
+    return made.get(id(node), node)

@@ -13,6 +13,13 @@ from math import prod
 from pathlib import Path
 from typing import IO, Any
 
+from advprune.base.errors import UserError
+
+NEWEST = 3  # of pickle's protocols that torch reads without running code
+UNREAD = (
+    "torch does not read its pickle safely; save the net's state_dict() again, without another "
+    "pickle_protocol"
+)
 STORAGES = {
     "DoubleStorage": "float64",
     "FloatStorage": "float32",
@@ -133,6 +140,11 @@ def _first(value: Any, *_more: Any) -> Any:
     return value
 
 
+def _bytes(text: str, *_encoding: Any) -> bytes:
+    """Bytes, which Python 3 writes as a text for older protocols."""
+    return text.encode("latin-1")
+
+
 # Plain values that training scripts keep beside their nets, and that torch does not read by itself:
 # a command line's arguments, paths.
 VALUES = (
@@ -159,7 +171,7 @@ STAND_INS: dict[str, Any] = {
     "torch._utils._rebuild_meta_tensor_no_storage": _meta,
     "torch._utils._rebuild_device_tensor_from_numpy": _first,
     "torch._tensor._rebuild_from_type_v2": _subclass,
-    "_codecs.encode": _first,
+    "_codecs.encode": _bytes,
     "builtins.bytearray": Value,
     "builtins.set": Value,
     "builtins.complex": Value,
@@ -196,6 +208,8 @@ def read(path: Path, kind: str) -> tuple[Any, list[str]]:
         with zipfile.ZipFile(path) as archive:
             name = next(n for n in archive.namelist() if n.partition("/")[2] == "data.pkl")
             with archive.open(name) as file:
+                if file.peek(2)[1] > NEWEST:
+                    raise UserError(f"{path}: {UNREAD}")
                 return _Reader(file, code).load(), sorted(code)
     with path.open("rb") as file:
         for _ in ("magic number", "version", "system"):

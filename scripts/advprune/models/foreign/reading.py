@@ -116,10 +116,10 @@ def _torchs_own(names: Mapping[str, Way]) -> tuple[dict[str, Way], dict[str, Way
 def check_floats(weights: Mapping[str, TensorInfo]) -> None:
     """Refuse whole numbers for weights: only the scales of their maker would make some of them."""
     for name, tensor in weights.items():
-        if tensor.shape and not re.match(r"b?float|meta", tensor.dtype):
+        if tensor.shape and not re.match(r"b?float(?!8)|meta", tensor.dtype):
             raise UserError(
-                f"{name} holds integer or complex numbers ({tensor.dtype}), and what scales them "
-                "is not read: save floats"
+                f"{name} holds integer, complex or 8-bit numbers ({tensor.dtype}), and what scales "
+                "them is not read: save floats"
             )
         if tensor.dtype == "meta":
             raise UserError(f"{name} has a shape but no numbers: it was saved on the meta device")

@@ -64,6 +64,8 @@ def choose(outline: Outline, tables: Tables, key: str | None) -> tuple[Way, dict
 
 def _at(outline: Outline, tables: Tables, key: str) -> tuple[Way, dict[str, Way]]:
     """The state dict at a place, or the part of one whose names begin with the place's rest."""
+    if len(several := [way for way in tables if ".".join(way) == key]) > 1:
+        raise UserError(f"holds {len(several)} state dicts at key '{key}', for a name has a dot")
     for way, table in tables.items():
         place = ".".join(way)
         if place == key:

@@ -13,11 +13,11 @@ from advprune.plan.protocol import Protocol
 
 def check(protocol: Protocol, paths: Layout) -> None:
     """Refuse, as a UserError of one line, files that cannot be used."""
+    data_root.check(protocol, paths)
     nets = {m: protocol.net(e["dataset"], e["arch"]) for m, e in protocol.external.items()}
     external.check_files(protocol.external, nets)
     released.missing(protocol.config, protocol.released)
     extra.check_files(protocol.config)
-    data_root.check(protocol, paths)
 
 
 def check_disk(protocol: Protocol, paths: Layout, dry: bool) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from advprune.base.errors import UserError
 from advprune.base.first_bytes import recognise
-from advprune.base.text import few
+from advprune.base.text import few, line
 from advprune.data.specs import Spec, spec_of
 from advprune.plan.paths import Layout
 from advprune.plan.protocol import Protocol
@@ -32,7 +32,7 @@ def check_folder(root: Path, spec: Spec) -> None:
     """Refuse, as a UserError, a folder without the official files of a dataset."""
     if not spec.files:
         return
-    where = f"config: data_root: {root}"
+    where = line(f"config: data_root: {root}")
     if not root.exists():
         raise UserError(f"{where}: no such folder")
     if not root.is_dir():
@@ -43,7 +43,8 @@ def check_folder(root: Path, spec: Spec) -> None:
         raise UserError(f"{where} is the inner folder of {spec.name}; name the folder above it")
     missing = [str(name) for name in names if not (root / name).exists()]
     if len(missing) == len(names):
-        raise UserError(f"{where} holds nothing of {spec.name}: no {few(missing)}")
+        there = few(sorted(path.name for path in root.iterdir())) or "nothing"
+        raise UserError(f"{where} holds {there}, and nothing of {spec.name}: no {few(missing)}")
     if missing:
         raise UserError(f"{where} lacks {few(missing)} of {spec.name}")
     for name, expected in spec.files:

@@ -69,6 +69,14 @@ def check_attacks(folders: Sequence[str]) -> None:
         raise UserError(f"{folders[0]} and others: cannot be joined: {described(differ)}")
 
 
+def check_images(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse HO-FMN's tables, by their folders, of which an image has another place in another."""
+    (first, images), *others = tables.items()
+    for folder, table in others:
+        if not table["official_index"].equals(images["official_index"]):
+            raise UserError(f"{first} and {folder}: cannot be joined: other test images")
+
+
 def by_model(pairs: Sequence[Pair]) -> pd.DataFrame:
     """One row per pruned model; counts of images, and distances of the dense net.
 

@@ -84,6 +84,12 @@ def twice_down(root):
     return root
 
 
+def packed(root):
+    inner(root).rename(root.parent / "elsewhere")
+    (root / "cifar-10-python.tar.gz").write_bytes(b"\x1f\x8b")
+    return root
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -91,8 +97,10 @@ def twice_down(root):
         (a_file, "is a file, not a folder"),
         (inner, "is the inner folder of cifar10; name the folder above it"),
         (renamed_inner, "is the inner folder"),
-        (empty, "holds nothing of cifar10: no cifar-10-batches-py/data_batch_1"),
-        (twice_down, "holds nothing of cifar10"),
+        (empty, "holds nothing, and nothing of cifar10: no cifar-10-batches-py/data_batch_1"),
+        (twice_down, "holds a, and nothing of cifar10"),
+        (packed, "holds cifar-10-python.tar.gz, and nothing of cifar10"),
+        (lambda root: root / "a\nb", "a b: no such folder"),
         (one_missing, "lacks cifar-10-batches-py/test_batch"),
         (cut, r"data_batch_3 is not the official one: .*3 bytes, MD5 \w+ instead of"),
         (page, "data_batch_2 is not the official one: a web page"),
