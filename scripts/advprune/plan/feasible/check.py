@@ -15,7 +15,7 @@ def check(protocol: Protocol, paths: Layout) -> None:
     """Refuse, as a UserError of one line, files that cannot be used."""
     nets = {m: protocol.net(e["dataset"], e["arch"]) for m, e in protocol.external.items()}
     external.check_files(protocol.external, nets)
-    released.missing(protocol.config, protocol.released)
+    released.check_root(protocol.config)
     extra.check_files(protocol.config)
     data_root.check(protocol, paths)
 
