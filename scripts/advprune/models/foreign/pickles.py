@@ -128,6 +128,9 @@ def _subclass(function: Callable[..., Any], _kind: Any, args: Any, _state: Any) 
 class Size(tuple[int, ...]):
     """Stand-in for torch.Size."""
 
+    def __setstate__(self, state: Any) -> None:
+        """Take no attributes: without this a pickle could set those of the class."""
+
 
 def _first(value: Any, *_more: Any) -> Any:
     return value

@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from advprune.models.checkpoint import save_checkpoint
 from advprune.models.foreign.convert import convert
 from advprune.models.foreign.numbers import Numbers
 from advprune.models.foreign.outline import outline
-from advprune.models.foreign.pickles import Array
+from advprune.models.foreign.pickles import Array, Size
 from advprune.models.foreign.reading import Asked
 from advprune.models.registry import NetSpec
 from helpers.foreign import SPEC, Code, masks_of, net_of, prefixed, same, state_of
@@ -108,6 +109,16 @@ def test_no_array_is_built_as_a_file_says(net, tmp_path):
     content = Numbers(outline(tmp_path / "net.pt")).content
     assert type(content["x"]) is Array  # a stand-in, and nothing of NumPy's
     assert same(convert(tmp_path / "net.pt", SPEC).net, net)
+
+
+def test_a_file_changes_none_of_the_stand_ins(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr(
+            "net/data.pkl", b"\x80\x02ctorch\nSize\nN}X\x03\x00\x00\x00oddK\x01s\x86b."
+        )
+    with pytest.raises(UserError, match="damaged"):
+        outline(tmp_path / "net.pt")
+    assert not hasattr(Size, "odd")
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pt"])
