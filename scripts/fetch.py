@@ -51,7 +51,6 @@ def arrived(spec: FetchSpec, path: Path, local: bool) -> dict[str, Any]:
         "size": path.stat().st_size,
         "origin": "local copy" if local else "download",
         "layout": recognised.layout,
-        "notes": list(recognised.notes),
     }
 
 
