@@ -22,7 +22,7 @@ from advprune.base.provenance import sha256
 from advprune.base.record import to_json
 from advprune.identity import judge
 from advprune.identity.results import Results
-from advprune.plan import code, extra, machine
+from advprune.plan import code, extra, machine, released
 from advprune.plan.config import load_config
 from advprune.plan.feasible import check as feasible
 from advprune.plan.methods import method_file
@@ -201,10 +201,11 @@ def _hold_against_cards():
 
 
 def _ask_again():
-    """A released file that could not be had may be there now: every run asks for it again."""
-    files = {PATHS.fetched.format(key=key) for key in RELEASED}
-    there = {file for file in files if Path(file).is_file()}
-    workflow.dag.forcefiles.update(f for f in there if not read_json(f)["available"])
+    """A released file that could not be had may be there now, and one that was there be gone."""
+    for item in PROTOCOL.released.values():
+        file = Path(PATHS.fetched.format(key=item.key))
+        if file.is_file() and not released.is_there(read_json(file), item):
+            workflow.dag.forcefiles.add(str(file))
 
 
 # What a job needs
@@ -383,15 +384,21 @@ ALL_OVERLAPS = sorted(
         if m.structure != "none"
     }
 )
-TABLES = ["costs.csv", "provenance.csv", "models.csv", "figures"]
-if PROTOCOL.released:
-    TABLES += ["released.csv"]
+TABLES = ["models.csv", "figures"]
 if CONFIG["evaluation"].get("other_attacks"):
     TABLES += ["other_attacks.csv"]
 if CONFIG["evaluation"].get("corruptions"):
     TABLES += ["corruptions.csv", "corruptions_means.csv"]
 # what the page has a section of, each with its table and figure
 SECTIONS = ["ranking", "best_known", "survey", "agreement", "pruning", "tradeoffs"]
-if PROTOCOL.released:
-    SECTIONS += ["released"]
 SECTIONS = [PATHS.section(key) for key in SECTIONS]
+# what there is even where no model can be had
+ALWAYS = [PATHS.summary(table) for table in ("costs.csv", "provenance.csv")]
+RELEASED_ROWS = [PATHS.section("released")] if PROTOCOL.released else []
+if PROTOCOL.released:
+    ALWAYS += [PATHS.summary("released.csv"), *RELEASED_ROWS]
+
+
+def measured(files):
+    """Input function: files about measured models; none where no model can be had."""
+    return lambda w: files if any(there(m) for m in PROTOCOL.models) else []

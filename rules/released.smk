@@ -26,9 +26,9 @@ rule fetch:
         key="|".join(RELEASED) or "-",
     priority: FIRST
     conda:
-        environment("fetch")
+        environment("convert")
     resources:
-        downloads=1,  # several at once use up a quota, and shorten nothing
+        downloads=1,  # of as many as the profile allows
         folder=CONFIG.get("released_root") or DOWNLOADS,  # the files are the same
         local="--local" if CONFIG.get("released_root") else "",
     params:
@@ -48,7 +48,7 @@ checkpoint released:
         PATHS.log("released"),
     priority: FIRST
     conda:
-        environment("fetch")
+        environment("convert")
     params:
         **job("released"),
     shell:

@@ -48,7 +48,7 @@ def main() -> None:
     if spec.row.published:
         record["published"] = beside(record, spec.row.published, hofmn["distance"], spec.eps)
         flag(record, record["published"].pop("reasons"))
-    flag(record, broken(spec.claims, record))
+    flag(record, broken(spec.claims, record) + checkpoint.get("faults", []))
     record["threat"] = {"norm": "Linf", "eps": spec.eps, "eps_text": spec.eps_text}
     record["settings"] = {k: v for k, v in to_dict(spec).items() if k in SETTINGS}
     checked = fields(args.reliability, "a check of reliability", "images", "indicators", "missed")

@@ -5,11 +5,11 @@ from typing import Any
 
 from advprune.base.files import write_json
 from advprune.base.provenance import sha256
-from advprune.base.record import from_json, to_dict
+from advprune.base.record import from_json
 from advprune.jobs import cli
 from advprune.models.released.arrival import match
 from advprune.models.released.download import fetch
-from advprune.models.released.kinds import NotAvailableError, check_kind
+from advprune.models.released.kinds import NotAvailableError, whole
 from advprune.plan.specs import FetchSpec
 
 
@@ -37,21 +37,20 @@ def arrived(spec: FetchSpec, path: Path, local: bool) -> dict[str, Any]:
     if not path.is_file():
         if local:
             raise NotAvailableError(f"released_root has no {spec.file_name}")
-        fetch(spec.url.format(id=spec.file_id), path, check_kind)
-    check_kind(path)
+        fetch(spec.url.replace("{id}", spec.file_id), path, whole)
+    found = whole(path)
     hashed = sha256(path)
     if spec.sha256 and hashed != spec.sha256:
         raise NotAvailableError(
             f"another file than before: its SHA-256 is {hashed[:16]}…, the lock file has "
             f"{spec.sha256[:16]}…; take its line out of the lock file to use the new one"
         )
-    recognised = match(path, spec.method, to_dict(spec.net))
+    recognised = match(found, spec.method, spec.net, spec.sparsity)
     return {
         "sha256": hashed,
         "size": path.stat().st_size,
         "origin": "local copy" if local else "download",
         "layout": recognised.layout,
-        "notes": list(recognised.notes),
     }
 
 

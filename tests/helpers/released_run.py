@@ -65,7 +65,8 @@ def prune(state: State, item: Released) -> None:
     Filters lose their weights and keep their BatchNorm, as their authors leave it.
     """
     for name, weight in state.items():
-        if name.endswith(("mask", "mask_weight", "scores")) or weight.ndim < 2:
+        cut = f"{name.removesuffix('weight')}scores" in state  # by the layout's rule
+        if cut or name.endswith(("mask", "mask_weight", "scores")) or weight.ndim < 2:
             continue
         if item.counted == "filters" and weight.ndim == 4:
             order = weight.flatten(1).norm(dim=1).argsort()

@@ -6,6 +6,7 @@ of their width. The server is on this machine.
 
 import json
 import os
+import re
 
 import pandas as pd
 import pytest
@@ -127,6 +128,29 @@ def test_a_file_that_is_there_later_costs_no_other_row_anything(run):
     server.offer(item.file_id, path.read_bytes())
     made.snakemake("--cores", "2", "results/tiny/leaderboard.csv")
     assert (table(made)["status"] == "not available").sum() == len(BAD) - 1
+    late = table(made, "released").query("released_of == 'harp' and sparsity == 0.99")
+    (reason,) = late["reason"][late["status"] == "flagged"]  # its layers have lost equal shares
+    assert "HARP's faulty export" in reason
     after = {path: path.stat().st_mtime_ns for path in before}
     assert after == before
     assert len(list(files.rglob("*-0.csv"))) > len(before)
+
+
+def test_a_file_that_is_gone_is_asked_for_again(run):
+    made, _, found = run
+    (made.folder / "results/downloads/released" / found[GOOD[0]].file_name).unlink()
+    done = made.snakemake("-n")
+    (asked,) = re.findall(r"^ *fetch +(\d+)", done.stdout + done.stderr, re.MULTILINE)
+    assert int(asked) == len(BAD)  # those of before, without the one that is there, and this
+
+
+def test_a_run_of_which_no_file_can_be_had_ends_well(tmp_path):
+    (tmp_path / "copies").mkdir()
+    content = released_run.config([LATE], released_root=str(tmp_path / "copies"))
+    made = released_run.checkout(tmp_path / "repo", content)
+    made.snakemake("--cores", "2")
+    (row,) = table(made).to_dict("records")
+    assert row["status"] == "not available" and "released_root has no HARP_Zhao" in row["reason"]
+    assert "released_root has no HARP_Zhao" in (
+        made.folder / "results/tiny/leaderboard.html"
+    ).read_text(encoding="utf-8")

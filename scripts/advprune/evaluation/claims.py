@@ -1,6 +1,6 @@
 """What is claimed of a net from elsewhere, counted by the rule of those who pruned it.
 
-A rule counts the removed share in its own way; the names stand in `counted` of an index:
+A rule counts the removed share in its own way; the names (`plan.specs.COUNTED`) stand in an index:
 `weights` (zeros of all convolution and linear weights), `convolutions` (zeros of the convolutions'
 weights), `filters` (filters without a weight, whatever their BatchNorm does), and `macs` (skipped
 multiplications), which no share is held against: what exactly was counted is not known.
@@ -12,13 +12,12 @@ from torch import nn
 from advprune.models.graph import companions, macs
 from advprune.pruning import masks as mk
 
-RULES = ("weights", "convolutions", "filters", "macs")
 HELD = ("weights", "convolutions", "filters")  # rules by which a claim is a share
 
 
 @torch.no_grad()
 def share(net: nn.Module, rule: str, image: tuple[int, int, int]) -> float:
-    """Removed share of a net in [0, 1], for images [C, H, W], by a rule of `RULES`."""
+    """Removed share of a net in [0, 1], for images [C, H, W], by a rule of `COUNTED`."""
     weights = mk.weights(net, "filters" if rule == "filters" else "unstructured")
     if rule == "macs":
         cost = macs(net, image)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from advprune.attacks.verdicts import robust_at
+from advprune.evaluation.claimed import WORDS
 from advprune.plan.specs import Published
 
 # Shares of the images. AutoAttack is random, the clean accuracy is not.
@@ -49,9 +50,6 @@ def beside(
                 f"{100 * expected:.2f} ± {100 * allowed:.2f} % as published"
             )
     return found
-
-
-WORDS = {"clean": "clean accuracy", "autoattack": "AutoAttack accuracy"}
 
 
 def margin(kind: str, share: float, ours: int, theirs: int) -> float:

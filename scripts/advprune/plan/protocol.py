@@ -143,7 +143,6 @@ class Protocol:
             file_name=item.file_name,
             url=self.config["released"].get("url", released.URL),
             method=item.method,
-            arch=item.arch,
             net=self.net(model.dataset, model.arch),
             sparsity=float(item.sparsity),
             sha256=self._lock.get(key, ""),

@@ -5,17 +5,19 @@ Pure Python without torch: this runs while the workflow plans. Every complaint i
 """
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from advprune.base.errors import UserError
-from advprune.base.structures import STRUCTURED
+from advprune.base.structures import STRUCTURED, STRUCTURES
 from advprune.plan.checks import sparsity_text
 from advprune.plan.grid import Model
+from advprune.plan.methods import known_methods
 from advprune.plan.paths import DOWNLOADS
-from advprune.plan.specs import Published
+from advprune.plan.specs import COUNTED, Published
 from advprune.plan.variants import RELEASED, base
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,8 +33,8 @@ class Released:
     """A released file and what is known of it before it is read.
 
     `arch` is the net's name in its authors' table, `net` an entry of the configuration's `archs`.
-    `sparsity` is the removed share as text; `counted` says how its authors count it
-    (`evaluation.claims`). `path` is where the file is once it is fetched.
+    `sparsity` is the removed share as text; `counted` says how its authors count it: one of
+    `specs.COUNTED`. `path` is where the file is once it is fetched.
     """
 
     key: str
@@ -81,8 +83,9 @@ def index(config: Mapping[str, Any]) -> dict[str, Released]:
     found = {
         line["key"]: _item(line, config, published, f"{path}: {line['key']}") for line in lines
     }
-    if len(found) < len(lines):
-        raise UserError(f"{path}: a key stands in it twice")
+    for column in ("key", "file_name"):
+        if len({line[column] for line in lines}) < len(lines):
+            raise UserError(f"{path}: a {column} stands in it twice")
     return found
 
 
@@ -100,34 +103,43 @@ def place(asked: Mapping[str, Any], what: str) -> Path:
     return Path(name) if Path(name).exists() else ROOT / name
 
 
-def missing(config: Mapping[str, Any], found: Mapping[Model, Released]) -> list[str]:
-    """Names of the files that `released_root` lacks; a folder that is none is a UserError."""
+def check_root(config: Mapping[str, Any]) -> None:
+    """Refuse a folder of local copies that is none; files that it lacks become rows."""
     root = config.get("released_root")
-    if not found or root is None:
-        return []
-    if not Path(root).is_dir():
+    if root is not None and not Path(root).is_dir():
         raise UserError(f"config: released_root: {root}: no such folder")
-    files = {item.path: item.file_name for item in found.values()}
-    return [name for path, name in files.items() if not Path(path).is_file()]
+
+
+def is_there(fetched: Mapping[str, Any], item: Released) -> bool:
+    """Whether a file that was fetched (`scripts/fetch.py`) is still where the run looks for it."""
+    there = Path(item.path)
+    return bool(fetched["available"]) and Path(fetched["path"]) == there and there.is_file()
 
 
 def _item(
     line: Mapping[str, str], config: Mapping[str, Any], published: Mapping[Any, Published], at: str
 ) -> Released:
-    if "/" in line["file_name"] or line["file_name"].startswith("."):
-        raise UserError(f"{at}: file_name '{line['file_name']}' is no plain name")
+    for column in ("key", "file_name"):  # both are names of files
+        if not re.fullmatch(r"\w[\w.-]*", line[column]):
+            raise UserError(f"{at}: {column} '{line[column]}' is no plain name")
+    words = {"method": known_methods(), "structure": STRUCTURES, "counted": COUNTED}
+    for column, known in words.items():
+        if line[column] not in known:
+            raise UserError(f"{at}: {column} '{line[column]}' (known: {', '.join(known)})")
     try:
         share = float(line["sparsity"])
     except ValueError:
-        raise UserError(f"{at}: sparsity '{line['sparsity']}' is no number") from None
+        share = -1.0
+    if not 0 < share < 1:
+        raise UserError(f"{at}: sparsity '{line['sparsity']}' is no share between 0 and 1")
     kind = "structured" if line["structure"] in STRUCTURED else line["structure"]
-    known = (line["dataset"], line["arch"], line["method"], kind, round(100 * share, 6))
+    place = (line["dataset"], line["arch"], line["method"], kind, round(100 * share, 6))
     folder = config.get("released_root") or DOWNLOADS
     return Released(
         **{key: line[key] for key in COLUMNS - {"sparsity"}},
         sparsity=sparsity_text(share, at),
         path=f"{folder}/{line['file_name']}",
-        published=published.get(known),
+        published=published.get(place),
     )
 
 

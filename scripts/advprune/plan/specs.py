@@ -200,8 +200,8 @@ class ExternalSpec:
 class FetchSpec:
     """A released file: where it is, whose net it holds, and at which sparsity.
 
-    `url` has `{id}` in the place of `file_id`; `arch` is the net's name in its authors' table,
-    `net` is ours. `sha256` is the hash that the file has in the lock file, "" where it is in none.
+    `url` has `{id}` in the place of `file_id`; `net` is ours. `sha256` is the hash that the file
+    has in the lock file, "" where it is in none.
     """
 
     key: str
@@ -209,17 +209,19 @@ class FetchSpec:
     file_name: str
     url: str
     method: str
-    arch: str
     net: CheckNetSpec
     sparsity: float
     sha256: str = ""
+
+
+COUNTED = ("weights", "convolutions", "filters", "macs")  # rules of `evaluation.claims`
 
 
 @dataclass(frozen=True)
 class AuditSpec:
     """The target of a model.
 
-    `counted` says how its claim is counted where it is not ours: `evaluation.claims`. "" for ours.
+    `counted` says how its claim is counted where it is not ours: one of `COUNTED`. "" for ours.
     """
 
     arch: str

@@ -20,7 +20,7 @@ FOLDERS = {
     "dataset": FILES | {"data", "plan"},
     "corrupt": TORCH | {"evaluation"},
     "external": TORCH,
-    "fetch": FILES | {"models", "plan"},
+    "fetch": TORCH,
     "released": FILES,
     "unavailable": FILES | {"attacks", "evaluation", "plan"},
     "beside": TABLE,

@@ -36,10 +36,6 @@ def layers(net: nn.Module) -> list[nn.Conv2d | nn.Linear]:
             {"arch": "vgg16", "final_pool": "mean", "hidden": (512,)},
             *(14_986_698, 14_977_728, 313_463_808),
         ),
-        (
-            {"arch": "vgg16", "final_pool": "max", "hidden": (4096, 4096)},
-            *(33_642_442, 33_625_792, 332_111_872),
-        ),
         # stem 432; groups 269,216 + 1,116,032 + 4,460,288, of which BatchNorm has 32 + 7 · 128,
         # 128 + 7 · 256 and 256 + 7 · 512; last BatchNorm 512; head 2,560 weights and 10 biases
         ({"arch": "wrn_28_4"}, 5_849_050, 5_841_840, 845_597_184),

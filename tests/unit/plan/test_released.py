@@ -1,18 +1,17 @@
 """Released checkpoints in a plan: every key of the index, its net, its claim, what is published."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import yaml
 
 from advprune.base.errors import UserError
 from advprune.base.record import from_json, to_json
-from advprune.evaluation.claims import RULES
-from advprune.models.registry import NetSpec, build
 from advprune.plan import released
 from advprune.plan.config import ROOT, load_config
 from advprune.plan.protocol import Protocol
-from advprune.plan.specs import EvaluateSpec, FetchSpec
+from advprune.plan.specs import COUNTED, EvaluateSpec, FetchSpec
 from advprune.plan.verdicts import Verdicts
 
 CONFIG = yaml.safe_load((ROOT / "config" / "released.yaml").read_text(encoding="utf-8"))
@@ -42,7 +41,7 @@ def test_every_one_of_the_83_keys_is_a_row_with_its_jobs(whole):
         assert from_json(EvaluateSpec, to_json(evaluated)) == evaluated
         assert evaluated.row.released_of == item.method and evaluated.row.stage == "external"
         assert evaluated.budget is None
-        assert verdicts.audit(model).counted == item.counted in RULES
+        assert verdicts.audit(model).counted == item.counted in COUNTED
         assert whole.convert(model).layout == item.method
         assert whole.source(model) == f"results/downloads/released/{item.file_name}"
 
@@ -62,20 +61,19 @@ def test_what_was_published_is_found_with_its_conditions(whole):
 
 
 @pytest.mark.parametrize(
-    ("arch", "parameters"),
-    [  # those of the authors' nets, without biases that BatchNorm takes up
-        ("resnet18", 11_173_962),
-        ("preact_resnet18", 11_172_170),
-        ("vgg16", 15_311_818),
-        ("vgg16-max", 14_724_042),
-        ("vgg16-mean", 14_724_042),
-        ("vgg16-mean-512", 14_986_698),
+    ("arch", "weights"),
+    [  # of convolutions and linear layers, counted in the authors' nets
+        ("resnet18", 11_164_352),
+        ("preact_resnet18", 11_164_352),
+        ("vgg16", 15_302_848),
+        ("vgg16-max", 14_715_584),
+        ("vgg16-mean", 14_715_584),
+        ("vgg16-mean-512", 14_977_728),
     ],
 )
-def test_the_nets_of_the_index_have_their_authors_size(whole, arch, parameters):
+def test_the_nets_of_the_index_have_their_authors_size(whole, arch, weights):
     assert arch in {model.arch for model in whole.models}
-    net = build(NetSpec.of(whole.net("cifar10", arch), mean=(0,) * 3, std=(1,) * 3))
-    assert sum(p.numel() for p in net.parameters()) == parameters
+    assert sum(layer.weights for layer in whole.layers("cifar10", arch)) == weights
 
 
 def test_a_few_keys_may_be_asked_for_at_two_radii():
@@ -99,12 +97,16 @@ def test_local_copies_are_looked_for_under_the_index_s_names(tmp_path):
     root = tmp_path / "copies"
     config = load_config(CONFIG | {"released_root": str(root)})
     with pytest.raises(UserError, match=r"released_root: .*copies: no such folder"):
-        released.missing(config, released.rows(config))
+        released.check_root(config)
     root.mkdir()
-    rows = released.rows(config)
-    assert len(released.missing(config, rows)) == 83
-    (root / f"{KEY}.pth.tar").touch()
-    assert len(released.missing(config, rows)) == 82
+    released.check_root(config)
+    item = next(item for item in released.rows(config).values() if item.key == KEY)
+    found = {"available": True, "path": f"{root}/{KEY}.pth.tar"}
+    assert not released.is_there(found, item)
+    Path(item.path).touch()
+    assert released.is_there(found, item)
+    assert not released.is_there(found | {"available": False}, item)
+    assert not released.is_there(found | {"path": f"elsewhere/{KEY}.pth.tar"}, item)
 
 
 def test_a_hash_of_the_lock_file_is_asked_of_its_file_alone(tmp_path):
@@ -134,12 +136,27 @@ def test_a_net_that_the_configuration_lacks_is_named():
         Protocol(load_config(CONFIG | {"archs": archs}))
 
 
-def test_a_name_that_leaves_the_folder_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (f"{KEY}.pth.tar", "../other.pt", r"file_name '\.\./other\.pt' is no plain name"),
+        (f"{KEY},", "../a,", r"key '\.\./a' is no plain name"),
+        (KEY.replace("90", "95"), KEY, "a key stands in it twice"),
+        (f"{KEY.replace('90', '95')}.", f"{KEY}.", "a file_name stands in it twice"),
+        (f"{KEY},hydra", f"{KEY},hidra", r"method 'hidra' \(known: "),
+        ("0.9,weights", "0.9,weight", r"counted 'weight' \(known: weights, convolutions,"),
+        ("unstructured,0.9,w", "unstructured,90,w", "sparsity '90' is no share between 0 and 1"),
+        ("unstructured,0.9,w", "weights,0.9,w", r"structure 'weights' \(known: "),
+    ],
+)
+def test_an_index_that_means_nothing_is_refused(tmp_path, old, new, message):
     index = tmp_path / "index.csv"
     text = (ROOT / "config/released/index.csv").read_text(encoding="utf-8")
-    index.write_text(text.replace(f"{KEY}.pth.tar", "../other.pt"), encoding="utf-8")
-    with pytest.raises(UserError, match=r"'\.\./other\.pt' is no plain name"):
+    assert old in text
+    index.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(UserError, match=rf"index\.csv: (\S+: )?{message}") as error:
         protocol(index=str(index))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("eps", [0.031, "0.031", "8/255"])

@@ -55,6 +55,7 @@ def test_the_row_and_the_page_say_why_there_are_no_numbers():
     frame = tables.leaderboard(rows)
     assert frame["status"].tolist() == ["ok", "not available"]
     html = document.render(Content(rows, records.known({"hydra": HYDRA}, rows), "tiny"))
+    assert "<dt>Flagged</dt><dd>0 of 2 models, 1 not available</dd>" in html
     assert '"not available"' in html and "<b>no" not in html and "no\\u003c/b\\u003e file" in html
     assert "HYDRA (released)" in html and '"taxonomy":{"structure":"US"}' in html
     tables.console(frame)
@@ -82,7 +83,7 @@ def test_the_section_shows_every_row_with_what_it_holds():
     first, second = section.grids[0].rows
     assert first[0] == second[0] == "HYDRA"
     assert "published 40.00; here 32.00 (-7.00)" in first[6]
-    assert "90.00 of all weights" in first[4]
+    assert first[4] == "claimed 90.0; 90.00 of all weights; here 90.00"
     assert second[7] == "not available: its quota of downloads is used up"
     assert second[4] == "claimed 95.0" and "here" not in second[6]
     assert all(len(row) == len(section.grids[0].header) for row in section.grids[0].rows)

@@ -78,6 +78,15 @@ def known_moments(match: Match | None, asked: Asked) -> tuple[tuple[float, ...],
     return match.mean, match.std
 
 
+def moments(
+    match: Match | None, asked: Asked, channels: int
+) -> tuple[tuple[tuple[float, ...], ...], list[str]]:
+    """(mean, std) of a released file's layout, and a mark where nobody knows them: then 0 and 1."""
+    if match and (match.mean is None or match.std is None):
+        return ((0.0,) * channels, (1.0,) * channels), [f"not normalised: {match.images}"]
+    return known_moments(match, asked), []
+
+
 def nearest(outline: Outline, asked: Asked) -> str:
     """What to add where a file that has no known layout does not fit; may be empty."""
     if asked.by_hand or outline.kind == "ours":

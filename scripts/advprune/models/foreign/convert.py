@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from advprune.base.errors import UserError
 from advprune.base.text import few, line
 from advprune.models.foreign.chosen import chosen, nearest
-from advprune.models.foreign.made import made
+from advprune.models.foreign.made import Made, made
 from advprune.models.foreign.match import Match, disagreement
 from advprune.models.foreign.numbers import Numbers
 from advprune.models.foreign.outline import outline
@@ -30,12 +30,13 @@ NORMALIZE = "normalize."
 class Converted:
     """The net in eval mode, and for its card what was taken from the file and what was not.
 
-    `notes` are what its layout says of it: see `marks`.
+    `notes` are what its layout says of it: see `marks`. `faults` are reasons to flag its row.
     """
 
     net: nn.Module
     about: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
     @property
     def marks(self) -> list[str]:
@@ -59,34 +60,34 @@ def convert(
         if asked.moments is None:
             _check_moments(numbers, reading, spec)
         if match is None:
-            state, changes, notes = _taken(numbers, reading, spec, sparsity)
+            made_of = _taken(numbers, reading, spec, sparsity)
         else:
-            state, changes, notes = _by_layout(numbers, match, spec, asked, sparsity)
-        net = _loaded(state, spec, lambda: "" if match else nearest(found, asked))
+            made_of = _by_layout(numbers, match, spec, asked, sparsity)
+        net = _loaded(made_of.state, spec, lambda: "" if match else nearest(found, asked))
     except UserError as error:
         raise UserError(f"{path}: {line(str(error))}") from None
     about = {"kind": found.kind, "taken": reading.taken, "left_out": reading.left_out}
-    about |= {"beside": reading.no_net, "changes": changes}
-    return Converted(net, about | ({"layout": " or ".join(match.layouts)} if match else {}), notes)
+    about |= {"beside": reading.no_net, "changes": made_of.changes}
+    about |= {"layout": " or ".join(match.layouts)} if match else {}
+    return Converted(net, about, made_of.marks, made_of.faults)
 
 
 def _by_layout(
     numbers: Numbers, match: Match, spec: NetSpec, asked: Asked, sparsity: float
-) -> tuple[State, list[str], list[str]]:
-    """(tensors by our names, what was done to the file's, marks) by the file's layout."""
+) -> Made:
+    """Make the tensors by the file's layout."""
     if wrong := disagreement(match, vars(spec)):
         raise UserError(wrong)
-    state, changes, marks = made(numbers, match, sparsity)
+    found = made(numbers, match, sparsity)
     if asked.layout and match.mean and (match.mean, match.std) != (spec.mean, spec.std):
-        marks.append(f"normalised otherwise than its layout ({match.images})")
+        found.marks.append(f"normalised otherwise than its layout ({match.images})")
     held = {name: numbers.tensor(way) for name, way in match.ways.items()}
-    return state, _rounded(held) + changes, marks
+    found.changes = _rounded(held) + found.changes
+    return found
 
 
-def _taken(
-    numbers: Numbers, reading: Reading, spec: NetSpec, sparsity: float
-) -> tuple[State, list[str], list[str]]:
-    """The same tensor by tensor."""
+def _taken(numbers: Numbers, reading: Reading, spec: NetSpec, sparsity: float) -> Made:
+    """Take them one by one."""
     state = {name: numbers.tensor(way) for name, way in reading.weights.items()}
     changes = _rounded(state)
     for name, way in reading.masks.items():
@@ -95,7 +96,7 @@ def _taken(
     for name, way in reading.scores.items():
         state[name] = state[name] * _best(numbers.tensor(way), name, state[name], sparsity)
     changes += [f"the best scores kept: {few(reading.scores)}"] * bool(reading.scores)
-    return state, changes + _folded(build(spec), state), _half(state)
+    return Made(state, changes + _folded(build(spec), state), _half(state))
 
 
 def _half(tensors: Mapping[str, Tensor]) -> list[str]:

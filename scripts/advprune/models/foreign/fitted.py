@@ -17,14 +17,13 @@ class Fitted:
     """Shapes of a layout's tensors by their names, formulas of ours by our names.
 
     `net` is our net with "hidden" in numbers of units. `same` has the first name of tensors that
-    lie twice in the file by their second; `unused` are tensors that change no logit.
+    lie twice in the file by their second.
     """
 
     net: Mapping[str, Any]
     shapes: Mapping[str, tuple[int, ...]]
     tensors: Mapping[str, Formula]
     same: Mapping[str, str]
-    unused: tuple[str, ...]
 
 
 def fitted(layout: Layout, width: int, classes: int, channels: int) -> Fitted:
@@ -34,18 +33,16 @@ def fitted(layout: Layout, width: int, classes: int, channels: int) -> Fitted:
         net["hidden"] = [units * width for units in net["hidden"]]
     shapes: dict[str, tuple[int, ...]] = {n: (channels,) for n in layout.moments.values()}
     tensors: dict[str, Formula] = {}
-    unused: list[str] = []
     for layer in frame(net):
         kind, theirs = layout.kinds[layer.kind], layout.theirs(layer.name)
         shapes |= {f"{theirs}.{name}": layer.shape(words) for name, words in kind.holds.items()}
-        unused += [f"{theirs}.{name}" for name in kind.unused]
         conv = layout.theirs(layer.after) if layer.after else None
         made = {part: formula.below(theirs, conv) for part, formula in kind.makes.items()}
         tensors |= {f"{layer.name}.{part}": formula for part, formula in made.items()}
     names = [(put(name, *pair), name) for name in shapes for pair in layout.twice.items()]
     same = {second: name for second, name in names if second}
     shapes |= {second: shapes[name] for second, name in same.items()}
-    return Fitted(net, shapes, tensors, same, tuple(unused))
+    return Fitted(net, shapes, tensors, same)
 
 
 def sizes(layout: Layout, table: Mapping[str, TensorInfo]) -> dict[str, int]:

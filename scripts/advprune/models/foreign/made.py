@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,8 +18,22 @@ EXPORT = "HARP's faulty export: each layer has lost the same share {share:.4f}, 
 UNFINISHED = "masks of an unfinished search multiplied in: {names}"
 
 
-def made(numbers: Numbers, match: Match, sparsity: float) -> tuple[State, list[str], list[str]]:
-    """(tensors of our net without normalisation, what was done, lines for the row's marks).
+@dataclass
+class Made:
+    """Tensors of our net by name, without its normalisation, and what must be known of them.
+
+    `changes` were made on the way, `marks` are lines for the row's reader, and `faults` reasons to
+    flag it.
+    """
+
+    state: State
+    changes: list[str]
+    marks: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def made(numbers: Numbers, match: Match, sparsity: float) -> Made:
+    """Make the net's tensors by their formulas.
 
     What the layout says of the numbers and does not hold is a `UserError`: tensors that lie twice
     and differ, masks that are not in the weights, scores without a share to cut at.
@@ -34,12 +49,12 @@ def made(numbers: Numbers, match: Match, sparsity: float) -> tuple[State, list[s
 
     state = {name: make(f, tensor, sparsity) for name, f in match.tensors.items()}
     _check_masks(numbers, match)
-    marks = list(match.notes)
+    found = Made(state, _told(match, sparsity), list(match.notes))
     if match.learned_shares and (share := equal_share(state)):
-        marks.append(EXPORT.format(share=share))
+        found.faults.append(EXPORT.format(share=share))
     if odd := _other_than_one(numbers, match):
-        marks.append(UNFINISHED.format(names=few(odd)))
-    return state, _told(match, sparsity), marks
+        found.marks.append(UNFINISHED.format(names=few(odd)))
+    return found
 
 
 def equal_share(state: State) -> float | None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy import dtypes
 from safetensors import safe_open
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from advprune.base.errors import UserError
 from advprune.base.text import line
 from advprune.models.checkpoint import load_checkpoint
 from advprune.models.foreign.outline import Outline, Way
-from advprune.models.foreign.pickles import UNREAD, VALUES, Value
+from advprune.models.foreign.pickles import NUMPY, STAND_INS, UNREAD, VALUES, Array
 
 
 class Numbers:
@@ -64,13 +63,40 @@ def _content(outline: Outline) -> Any:
         with safe_open(outline.path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in sorted(file.keys())}
     with torch.serialization.safe_globals(_as_data()):
-        return torch.load(outline.path, map_location="cpu", weights_only=True)
+        return _plain(torch.load(outline.path, map_location="cpu", weights_only=True), {})
 
 
 def _as_data() -> list[Any]:
-    """What torch is to read besides its own: NumPy's scalars and arrays, and plain values."""
-    known: list[Any] = [np.dtype, np.ndarray, *(getattr(dtypes, n) for n in dtypes.__all__)]
-    makers = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
-    for package in ("numpy.core", "numpy._core"):  # before NumPy 2, and since
-        known += [(made, f"{package}.multiarray.{name}") for name, made in makers.items()]
-    return known + [(Value, name) for name in VALUES]
+    """What torch is to read besides its own: stand-ins for NumPy's objects and for plain values.
+
+    NumPy's own take what a file says of them as it is: a forged type makes pointers of its bytes.
+    """
+    return [(STAND_INS[name], name) for name in (*NUMPY, *VALUES)]
+
+
+def _plain(node: Any, done: dict[int, Any]) -> Any:
+    """The content with a tensor for every NumPy array of numbers, as the outline has it.
+
+    What was met before, by its id, is `done`: tables may hold one another, and themselves.
+    """
+    if id(node) in done:
+        return done[id(node)]
+    if isinstance(node, Array) and node.info():
+        done[id(node)] = _tensor(node)
+    elif isinstance(node, Mapping):
+        table = done[id(node)] = {}
+        table.update((key, _plain(value, done)) for key, value in node.items())
+    elif isinstance(node, list):
+        found = done[id(node)] = []
+        found.extend(_plain(value, done) for value in node)
+    else:
+        return node
+    return done[id(node)]
+
+
+def _tensor(array: Array) -> Tensor:
+    """A NumPy array's numbers, whatever the order of their bytes."""
+    _, shape, dtype, fortran, raw = array.state
+    kind = np.dtype(dtype.given[0]).newbyteorder(dtype.state[1])
+    numbers = np.frombuffer(raw, kind).reshape(shape, order="F" if fortran else "C")
+    return torch.from_numpy(numbers.astype(kind.newbyteorder("=")))

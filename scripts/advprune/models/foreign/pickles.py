@@ -135,6 +135,9 @@ def _subclass(function: Callable[..., Any], _kind: Any, args: Any, _state: Any) 
 class Size(tuple[int, ...]):
     """Stand-in for torch.Size."""
 
+    def __setstate__(self, state: Any) -> None:
+        """Take no attributes: without this a pickle could set those of the class."""
+
 
 def _first(value: Any, *_more: Any) -> Any:
     return value
@@ -155,6 +158,12 @@ VALUES = (
     "pathlib.PurePosixPath",
     "pathlib.WindowsPath",
     "pathlib.PureWindowsPath",
+)
+# NumPy's scalars and arrays, before NumPy 2 and since
+NUMPY = (
+    *("numpy.dtype", "numpy.ndarray"),
+    *("numpy.core.multiarray.scalar", "numpy.core.multiarray._reconstruct"),
+    *("numpy._core.multiarray.scalar", "numpy._core.multiarray._reconstruct"),
 )
 # what torch reads as data, NumPy's scalars and arrays, and plain values
 STAND_INS: dict[str, Any] = {
@@ -185,15 +194,12 @@ STAND_INS: dict[str, Any] = {
         "torch.per_tensor_symmetric",
         "torch.per_channel_affine",
         "torch.per_channel_symmetric",
-        "numpy.dtype",
-        "numpy.ndarray",
+        *NUMPY,
         *VALUES,
     ),
     Value,
 )
-for _package in ("numpy.core", "numpy._core"):  # before NumPy 2, and since
-    STAND_INS[f"{_package}.multiarray.scalar"] = Value
-    STAND_INS[f"{_package}.multiarray._reconstruct"] = Array
+STAND_INS |= {name: Array for name in NUMPY if name.endswith("._reconstruct")}
 _DTYPE = re.compile(r"(b?float|q?u?int|complex|bool|bits)[0-9a-z_]*")
 
 
@@ -214,16 +220,24 @@ def read(path: Path, kind: str) -> tuple[Any, list[str]]:
     with path.open("rb") as file:
         for _ in ("magic number", "version", "system"):
             _Reader(file, code).load()
-        return _Reader(file, code).load(), sorted(code)
+        reader = _Reader(file, code)
+        content, _keys = reader.load(), _Reader(file, code).load()
+        # the numbers follow, those of each storage after their count
+        if path.stat().st_size < file.tell() + sum(8 + n for n in reader.storages.values()):
+            raise ValueError("its end is missing")
+        return content, sorted(code)
 
 
 class _Reader(pickle.Unpickler):
     def __init__(self, file: IO[bytes], code: set[str]) -> None:
         super().__init__(file, encoding="latin1")
         self.code = code
+        self.storages: dict[Any, int] = {}  # bytes by key
 
     def persistent_load(self, pid: Any) -> Any:
         """Of a storage, which lies elsewhere in the file."""
+        bits = re.search(r"\d+$", pid[1])
+        self.storages[pid[2]] = pid[4] * (int(bits[0]) // 8 if bits else 1)
         return _Storage(pid[1], pid[2])
 
     def find_class(self, module: str, name: str) -> Any:
@@ -235,7 +249,5 @@ class _Reader(pickle.Unpickler):
             return STAND_INS[full]
         if module == "torch" and _DTYPE.fullmatch(name):
             return name
-        if module == "numpy.dtypes":
-            return Value
         self.code.add(full)
         return Value

@@ -139,7 +139,7 @@ def _match(fits: list[_Fit], infos: Mapping[Way, TensorInfo], taken: Way) -> Mat
     ranked = any(op in RANKED for formula in kept.values() for op in formula.operations())
     half = [n for n, w in ways.items() if infos[w].dtype in ("float16", "bfloat16")]
     kinds = dict.fromkeys(infos[ways[name]].dtype for name in half)
-    notes = [note for note in first.layout.notes]
+    notes = list(first.layout.notes)
     notes += [f"held in half precision ({', '.join(kinds)}): {few(half)}"] * bool(half)
     masks = first.layout.masks
     return Match(

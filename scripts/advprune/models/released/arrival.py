@@ -1,51 +1,32 @@
 """What arrived: a checkpoint of the layout and net that were announced, or why it is none."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from advprune.base.errors import UserError
+from advprune.models.foreign.chosen import moments
+from advprune.models.foreign.convert import convert
 from advprune.models.foreign.match import Match, disagreement
-from advprune.models.foreign.outline import Outline, children, outline
-from advprune.models.foreign.pickles import TensorInfo
+from advprune.models.foreign.outline import Outline
+from advprune.models.foreign.reading import Asked
 from advprune.models.foreign.recognise import recognise
+from advprune.models.registry import NetSpec
 from advprune.models.released.kinds import NotAvailableError, without
 
-DTYPES = {"float64": 8, "float16": 2, "bfloat16": 2, "int64": 8, "int32": 4, "float32": 4}
 
-
-def match(path: Path, method: str, net: Mapping[str, Any]) -> Match:
+def match(found: Outline, method: str, net: Any, sparsity: float) -> Match:
     """The layout of a file that must be a method's and hold a net like `net`, else an error.
 
-    `net` has the fields of ours that must agree: "arch", "width", "classes" and so on.
+    `net` has the fields of `NetSpec` but the moments of its images. The net is made once, for what
+    a file's numbers contradict (masks that are not in its weights, other moments than its
+    layout's) is no reason to end a run either. `sparsity` is the share that scores remove.
     """
     try:
-        found = outline(path)
-        _check_size(found)
         recognised = recognise(found, method)
+        if differs := disagreement(recognised, vars(net)):
+            raise NotAvailableError(f"another net than announced: {differs}")
+        asked = Asked(layout=method)
+        (mean, std), _ = moments(recognised, asked, net.channels)
+        convert(found.path, NetSpec.of(net, mean=mean, std=std), asked, sparsity)
     except UserError as error:
-        raise NotAvailableError(without(path, error)) from None
-    if differs := disagreement(recognised, net):
-        raise NotAvailableError(f"another net than announced: {differs}")
+        raise NotAvailableError(without(found.path, error)) from None
     return recognised
-
-
-def _check_size(found: Outline) -> None:
-    """Refuse a file that is smaller than its tensors: a download that was cut off.
-
-    Of a zip archive the end has the directory, so one that was cut off is none.
-    """
-    tensors = {t.place: t for t in _tensors(found.content)}.values()
-    needed = sum(t.numel * DTYPES.get(t.dtype, 1) for t in tensors)
-    if found.kind == "torch-legacy" and (size := found.path.stat().st_size) < needed:
-        raise NotAvailableError(
-            f"cut off: it has {size} bytes, and its tensors alone take {needed}"
-        )
-
-
-def _tensors(node: Any) -> Iterator[TensorInfo]:
-    for _, value in children(node):
-        if isinstance(value, TensorInfo):
-            yield value
-        elif isinstance(value, Mapping | list | tuple):
-            yield from _tensors(value)

@@ -23,7 +23,7 @@ IGNORES_RANGES = "byte range"  # gdown, of a server that sends another part than
 
 
 def fetch(
-    url: str, target: Path, check: Callable[[Path], None], waits: Sequence[float] = WAITS
+    url: str, target: Path, check: Callable[[Path], object], waits: Sequence[float] = WAITS
 ) -> None:
     """Download to `target`, which exists afterwards as `check` accepts it, or not at all.
 

@@ -1,4 +1,4 @@
-"""Whether a file is a whole checkpoint, by its first bytes, and what a page in its place says."""
+"""Whether a file is a whole checkpoint, and what a page in its place says."""
 
 import re
 import zipfile
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from advprune.base import first_bytes
 from advprune.base.errors import UserError
+from advprune.models.foreign.outline import Outline, outline
 
 CHECKPOINTS = ("torch", "torch-legacy", "safetensors")
 READ = 2**16  # bytes of a page
@@ -22,8 +23,12 @@ class NotAvailableError(Exception):
     """Why a file cannot be had, in one line that a row shows."""
 
 
-def check_kind(path: Path) -> None:
-    """Refuse what is no whole checkpoint file, by its first bytes and its size."""
+def whole(path: Path) -> Outline:
+    """Return the outline of a whole checkpoint file; what is none is `NotAvailableError`.
+
+    Its first bytes, the check sums of a zip archive and the length of any other are looked at, and
+    that to read it runs no code.
+    """
     try:
         kind = first_bytes.recognise(path)
     except UserError as error:
@@ -36,6 +41,10 @@ def check_kind(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             if broken := archive.testzip():
                 raise NotAvailableError(f"damaged: the check sum of {broken} in it does not hold")
+    try:
+        return outline(path)
+    except UserError as error:
+        raise NotAvailableError(without(path, error)) from None
 
 
 def _page(path: Path) -> str:

@@ -16,7 +16,7 @@ def check(protocol: Protocol, paths: Layout) -> None:
     data_root.check(protocol, paths)
     nets = {m: protocol.net(e["dataset"], e["arch"]) for m, e in protocol.external.items()}
     external.check_files(protocol.external, nets)
-    released.missing(protocol.config, protocol.released)
+    released.check_root(protocol.config)
     extra.check_files(protocol.config)
 
 

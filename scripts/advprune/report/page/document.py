@@ -20,7 +20,7 @@ from advprune.report.marks import MARKS
 from advprune.report.page import about, chart, data
 from advprune.report.page.content import Content
 from advprune.report.page.methods import FIDELITY
-from advprune.report.records import LARGEST_SPREAD, Record
+from advprune.report.records import LARGEST_SPREAD, NOT_AVAILABLE, Record
 
 MOST_DETAILS = 200  # models whose details are in the page itself; those of more are files of a site
 MOST_PICTURES = 6  # figures of thin ice in the page itself
@@ -62,7 +62,8 @@ def render(content: Content, folder: str = "") -> str:
         about=about.of(content),
         links=[(name, LINKS[name]) for name in LINKS if name in content.files],
         runs=_runs(content.evaluations),
-        flagged=sum(e["status"] != "ok" for e in content.evaluations),
+        flagged=sum(e["status"] not in ("ok", NOT_AVAILABLE) for e in content.evaluations),
+        absent=sum(e["status"] == NOT_AVAILABLE for e in content.evaluations),
         total=len(content.evaluations),
         data=data.to_json(found),
         details=data.to_json(_details(content, folder)),

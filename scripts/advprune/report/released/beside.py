@@ -70,9 +70,9 @@ def section(frame: pd.DataFrame, methods: Mapping[str, Record]) -> Section:
     rows = frame.to_dict("records")
     absent = sum(row["status"] == NOT_AVAILABLE for row in rows)
     text = [
-        f"{len(rows)} rows of checkpoints that the authors of a method released, attacked here; "
-        f"{absent} could not be had, and say why. Published accuracies are those of the survey's "
-        "leaderboard, measured by its authors on the same files.",
+        f"{len(rows)} rows of checkpoints that the authors of a method released; {absent} could "
+        "not be had, and say why. Published accuracies are those of the survey's leaderboard, "
+        "whose benchmark lists these files.",
         "In brackets behind an accuracy: its difference from the published one, in points. Where "
         "the radius here is another than the published one, the published accuracy is moved first "
         "by what the step from one to the other costs this net under HO-FMN. A row is flagged "
@@ -109,7 +109,7 @@ def _removed(row: Mapping[Any, Any]) -> str:
     ours = percent(row["sparsity_achieved"], 2)
     if constant := _number(row["constant_filters"]):
         ours += f", {constant:.0f} filters emit a constant"
-    return f"claimed {percent(row['sparsity'])}; {theirs}; {ours}"
+    return f"claimed {percent(row['sparsity'])}; {theirs}; here {ours}"
 
 
 def _accuracy(row: Mapping[Any, Any], kind: str) -> str:

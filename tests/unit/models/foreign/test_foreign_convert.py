@@ -3,6 +3,7 @@
 import argparse
 import pathlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -14,6 +15,9 @@ from torch.nn.utils import prune
 from advprune.base.errors import UserError
 from advprune.models.checkpoint import save_checkpoint
 from advprune.models.foreign.convert import convert
+from advprune.models.foreign.numbers import Numbers
+from advprune.models.foreign.outline import outline
+from advprune.models.foreign.pickles import Array, Size
 from advprune.models.foreign.reading import Asked
 from advprune.models.registry import NetSpec
 from helpers.foreign import SPEC, Code, masks_of, net_of, prefixed, same, state_of
@@ -49,6 +53,10 @@ def in_itself(state):
     return content
 
 
+def big_endian(array):
+    return array.astype(array.dtype.newbyteorder(">"))
+
+
 def sparse(state):
     return {k: t.to_sparse() if t.ndim == 4 else t for k, t in state.items()}
 
@@ -67,6 +75,7 @@ def sparse(state):
         lambda s: {"weights": [s], "best": np.float32(0.5), "seen": np.int64(7)},
         lambda s: {"ckpt": s, "args": argparse.Namespace(lr=0.1, out=pathlib.Path("x"))},
         lambda s: {key: t.numpy() for key, t in s.items()},
+        lambda s: {key: big_endian(t.numpy()) for key, t in s.items()},
         lambda s: {key: nn.Parameter(t, requires_grad=False) for key, t in s.items()},
         sparse,
         lambda s: s | {"fc.weight": s["fc.weight"].to_sparse_csr()},
@@ -96,6 +105,37 @@ def test_files_before_torch_1_6_are_read(net, tmp_path):
     content = {"state_dict": state_of(net), "epoch": 3}
     torch.save(content, tmp_path / "net.pt", _use_new_zipfile_serialization=False)
     assert same(convert(tmp_path / "net.pt", SPEC).net, net)
+
+
+class Forged:
+    """A NumPy array whose type says that its bytes are pointers to objects."""
+
+    def __reduce__(self):
+        made = np.zeros(0).__reduce__()[0]
+        return made, (np.ndarray, (0,), b"b"), (1, (1,), ForgedType(), False, bytes(8))
+
+
+class ForgedType:
+    def __reduce__(self):
+        fields = {"a": (np.dtype("O"), 0)}
+        return np.dtype, ("V8", False, True), (3, "|", None, ("a",), fields, 8, 1, 0)
+
+
+def test_no_array_is_built_as_a_file_says(net, tmp_path):
+    torch.save({"net": state_of(net), "x": Forged()}, tmp_path / "net.pt")
+    content = Numbers(outline(tmp_path / "net.pt")).content
+    assert type(content["x"]) is Array  # a stand-in, and nothing of NumPy's
+    assert same(convert(tmp_path / "net.pt", SPEC).net, net)
+
+
+def test_a_file_changes_none_of_the_stand_ins(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.pt", "w") as archive:
+        archive.writestr(
+            "net/data.pkl", b"\x80\x02ctorch\nSize\nN}X\x03\x00\x00\x00oddK\x01s\x86b."
+        )
+    with pytest.raises(UserError, match="damaged"):
+        outline(tmp_path / "net.pt")
+    assert not hasattr(Size, "odd")
 
 
 @pytest.mark.parametrize("name", ["net.safetensors", "net.pt"])

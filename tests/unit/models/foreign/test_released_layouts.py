@@ -166,7 +166,7 @@ def test_a_net_of_ours_answers_as_the_authors_does(layout, tmp_path):
             if ".mask_" in name:
                 state[name] = torch.randn(state[name].shape, generator=rng)
 
-    state = synthetic(layout, tmp_path / "net.pt", change=other_masks)
+    state = synthetic(layout, tmp_path / "net.pt", 16, change=other_masks)
     match = recognise(outline(tmp_path / "net.pt"), layout)
     spec = spec_of(match)
     found = convert(tmp_path / "net.pt", spec, Asked(layout=layout), SPARSITY)

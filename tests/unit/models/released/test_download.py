@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from advprune.models.released.download import fetch
-from advprune.models.released.kinds import NotAvailableError, check_kind, told
+from advprune.models.released.kinds import NotAvailableError, told, whole
 from helpers import failing_server as server
 
 WAITS = (0.0, 0.0)
@@ -27,7 +27,7 @@ def taken(files, tmp_path, content, *answers):
     """The file as it arrives; whatever happens, no other file may have its name."""
     target = tmp_path / "downloads" / "net.pt"
     try:
-        fetch(files.offer("net", content, *answers), target, check_kind, WAITS)
+        fetch(files.offer("net", content, *answers), target, whole, WAITS)
     except NotAvailableError:
         assert not target.exists()
         raise
@@ -117,7 +117,7 @@ def test_no_server_is_a_reason_and_no_traceback(tmp_path, content):
     with server.running() as gone:
         address = gone.offer("net", content)
     with pytest.raises(NotAvailableError, match="no connection"):
-        fetch(address, tmp_path / "net.pt", check_kind, WAITS)
+        fetch(address, tmp_path / "net.pt", whole, WAITS)
 
 
 def test_what_a_drive_says_becomes_one_line():
