@@ -84,10 +84,12 @@ def _plain(node: Any, done: dict[int, Any]) -> Any:
     if isinstance(node, Array) and node.info():
         done[id(node)] = _tensor(node)
     elif isinstance(node, Mapping):
-        table = done[id(node)] = {}
+        table: dict[Any, Any] = {}
+        done[id(node)] = table
         table.update((key, _plain(value, done)) for key, value in node.items())
     elif isinstance(node, list):
-        found = done[id(node)] = []
+        found: list[Any] = []
+        done[id(node)] = found
         found.extend(_plain(value, done) for value in node)
     else:
         return node
