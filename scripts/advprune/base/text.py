@@ -15,6 +15,7 @@ PLAIN = {"–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "±": "
 PLAIN |= {"ε": "eps", "’": "'", "“": '"', "”": '"', "†": "+", "×": "x", "·": ".", "△": "!"}
 # with these a spreadsheet begins a formula; the wide ones where Chinese or Japanese is written
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+BLANK = "\u115f\u1160\u2800\u3164\uffa0"  # letters by their kind that have no form: fillers
 MARKDOWN = {c: f"\\{c}" for c in "\\`*_[]|~$#"} | {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 # TeX's commands, so that tables are ASCII and need neither an encoding nor a package
@@ -39,7 +40,7 @@ def line(text: str) -> str:
 
     Invisible characters (of control, of direction, half surrogates) could hide or reorder text.
     """
-    visible = "".join(c for c in text if c.isprintable() or c.isspace())
+    visible = "".join(c for c in text if (c.isprintable() or c.isspace()) and c not in BLANK)
     return " ".join(visible.split())
 
 

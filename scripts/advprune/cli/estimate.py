@@ -74,6 +74,11 @@ def command(
         f" about {duration(span)} at {at_once} at a time"
         + (f", without {', '.join(unknown)}: {pilot} has none" if unknown else "")
     )
+    if rough := [step.step for step in steps if step.rough]:
+        click.echo(
+            f"too rough to go by: {', '.join(rough)}; the jobs of {pilot} took hardly longer than"
+            " their start, a longer pilot tells more"
+        )
     ctx.exit(1 if unknown else 0)
 
 

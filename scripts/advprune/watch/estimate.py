@@ -18,18 +18,27 @@ from advprune.watch.tasks import STEPS, chains
 from advprune.watch.work import work
 
 TRAININGS = ("pretrain", "prune", "finetune")
+FAR = 3  # times the pilot's work
+HARDLY = 4  # starts
 
 
 @dataclass(frozen=True)
 class Rates:
     """Seconds of a pilot's jobs: a start's, per unit of work, and of jobs without any.
 
-    Work and fixed times are by step, and by step and structure where that was measured.
+    Work and fixed times are by step, and by step and structure where that was measured. `short` is
+    the mean work of jobs that took less than four starts: what such a job takes besides, whatever
+    its work, may be most of what its work seems to take.
     """
 
     start: float
     per_work: Mapping[tuple[str, str], float]
     fixed: Mapping[str, float]
+    short: Mapping[str, float]
+
+    def rough(self, step: str, amount: float) -> bool:
+        """Whether a job has much more work than those of its step, which were hardly any."""
+        return amount > FAR * self.short.get(step, amount)
 
     def seconds(self, step: str, structure: str, amount: float) -> float | None:
         """How long a job will take; None where the pilot had none of its step."""
@@ -44,11 +53,15 @@ class Rates:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a run: its jobs, and their seconds together; None if no pilot job was measured."""
+    """A step of a run: its jobs, and their seconds together; None if no pilot job was measured.
+
+    `rough` tells that the pilot's jobs took too little time to say how long these take.
+    """
 
     step: str
     jobs: int
     seconds: float | None
+    rough: bool = False
 
 
 def measure(pilot: Run) -> Rates:
@@ -72,18 +85,27 @@ def measure(pilot: Run) -> Rates:
             for key in {(step, structure), (step, "")}:
                 spent.setdefault(key, []).append((max(took - start, 0.0), amount))
     per_work = {k: sum(t for t, _ in v) / sum(a for _, a in v) for k, v in spent.items()}
-    return Rates(start, per_work, fixed)
+    whole = {step: spent[step, ""] for step, _ in spent}
+    short = {
+        step: fmean(amount for _, amount in jobs)
+        for step, jobs in whole.items()
+        if fmean(took for took, _ in jobs) < (HARDLY - 1) * start
+    }
+    return Rates(start, per_work, fixed, short)
 
 
 def predict(run: Run, rates: Rates) -> list[Step]:
     """Jobs and seconds of every step of a run, as if nothing of it were there."""
     found: dict[str, list[float | None]] = {}
+    rough = set()
     for task, model in _once(run):
         amount = work(run, task, model)
         found.setdefault(task.script, []).append(
             rates.seconds(task.script, _structure(task), amount)
         )
-    return [_step(step, found[step]) for step in STEPS if step in found]
+        if rates.rough(task.script, amount):
+            rough.add(task.script)
+    return [_step(step, found[step], step in rough) for step in STEPS if step in found]
 
 
 def longest(run: Run, rates: Rates) -> float:
@@ -101,9 +123,9 @@ def longest(run: Run, rates: Rates) -> float:
     return max(spans)
 
 
-def _step(name: str, seconds: list[float | None]) -> Step:
+def _step(name: str, seconds: list[float | None], rough: bool) -> Step:
     known = [took for took in seconds if took is not None]
-    return Step(name, len(seconds), sum(known) if len(known) == len(seconds) else None)
+    return Step(name, len(seconds), sum(known) if len(known) == len(seconds) else None, rough)
 
 
 def _once(run: Run) -> Iterator[tuple[Result, Model]]:

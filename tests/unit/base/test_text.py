@@ -70,3 +70,8 @@ def test_first_names_of_many_are_one_line():
 
 def test_a_formula_is_none_in_wide_letters_either():
     assert text.cell("＝1+1") == "'＝1+1"
+
+
+def test_a_name_of_letters_without_a_form_is_none():
+    assert text.line("\u3164\u2800\u115f") == ""
+    assert text.distinct({"a": "\u3164", "b": "B\u3164"}) == {"a": "a", "b": "B"}

@@ -102,3 +102,18 @@ def test_no_number_of_cores_shortens_the_longest_chain(pilot):
     run = run_of(tiny_config())
     longest = estimate.longest(run, rates)
     assert 6 * START < longest < sum(step.seconds for step in estimate.predict(run, rates))
+
+
+@pytest.mark.parametrize(
+    ("rate", "epochs", "rough"), [(0, 24, True), (1, 24, True), (1, 6, False), (2, 24, False)]
+)
+def test_steps_whose_pilot_took_hardly_more_than_a_start_are_called_rough(
+    pilot, rate, epochs, rough
+):
+    """Four times the epochs of a pilot that shows nothing of what an epoch takes."""
+    for task in jobs(pilot.run):
+        trained = task.script == "finetune"
+        pilot.took(task, START + rate * START * 2 * trained)
+    config = tiny_config()
+    config["budget"]["epochs"] = epochs
+    assert predicted(config, pilot)["finetune"].rough is rough

@@ -151,9 +151,9 @@ def _plain(node: Any, made: dict[int, Any]) -> Any:
     if isinstance(node, Array):
         return node.info() or node
     if id(node) not in made and isinstance(node, Mapping):
-        made[id(node)] = copy = {}
-        copy.update((key, _plain(value, made)) for key, value in node.items())
+        made[id(node)] = {}
+        made[id(node)].update((key, _plain(value, made)) for key, value in node.items())
     elif id(node) not in made and isinstance(node, list):
-        made[id(node)] = found = []
-        found.extend(_plain(value, made) for value in node)
+        made[id(node)] = []
+        made[id(node)].extend(_plain(value, made) for value in node)
     return made.get(id(node), node)

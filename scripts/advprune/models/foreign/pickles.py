@@ -214,8 +214,9 @@ def read(path: Path, kind: str) -> tuple[Any, list[str]]:
         with zipfile.ZipFile(path) as archive:
             name = next(n for n in archive.namelist() if n.partition("/")[2] == "data.pkl")
             with archive.open(name) as file:
-                if file.peek(2)[1] > NEWEST:
+                if file.read(2)[1] > NEWEST:
                     raise UserError(f"{path}: {UNREAD}")
+                file.seek(0)
                 return _Reader(file, code).load(), sorted(code)
     with path.open("rb") as file:
         for _ in ("magic number", "version", "system"):
