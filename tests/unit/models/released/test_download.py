@@ -113,11 +113,14 @@ def test_bytes_that_changed_on_the_way_are_found(files, tmp_path, content):
         taken(files, tmp_path, wrong)
 
 
-def test_no_server_is_a_reason_and_no_traceback(tmp_path, content):
+def test_no_server_is_a_reason_after_one_more_attempt(tmp_path, content, monkeypatch):
+    waited = []
+    monkeypatch.setattr("time.sleep", waited.append)
     with server.running() as gone:
         address = gone.offer("net", content)
     with pytest.raises(NotAvailableError, match="no connection"):
-        fetch(address, tmp_path / "net.pt", whole, WAITS)
+        fetch(address, tmp_path / "net.pt", whole, (5.0, 30.0))
+    assert waited == [5.0]
 
 
 def test_what_a_drive_says_becomes_one_line():
