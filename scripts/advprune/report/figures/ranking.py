@@ -137,7 +137,8 @@ def figure(
     members = options.chosen(members)
     ranked = entries(members)
     with matplotlib.rc_context(options.settings):
-        size = (options.inches(), 1.15 * options.line * max(len(ranked), 3) + 6 * options.line)
+        lines = 1.2 * max(len(ranked), 3) + 7.5 + 2 * bool(options.note)
+        size = (options.inches(), lines * options.line)
         drawn = Figure(figsize=size, layout="constrained")
         axes = drawn.subplots()
         draw(axes, ranked, look(members, methods), named(members, methods, SHORT))

@@ -29,7 +29,7 @@ COLUMN = 300  # points: wider figures get the page's width
 MOST_PICTURES = 6  # figures of thin ice in the page itself
 LINKS = {
     "leaderboard.csv": "all numbers",
-    "models.csv": "a tidy row per model",
+    "models.csv": "tidy",
     "comparison.csv": "comparison",
     "costs.csv": "costs",
     "provenance.csv": "provenance",
@@ -39,7 +39,7 @@ LINKS = {
     "unfinished.csv": "what is not done",
     "curves.pdf": "curves (PDF)",
     "leaderboard.tex": "LaTeX tables",
-    "survey.tex": "LaTeX in the survey's layout",
+    "survey.tex": "survey's layout",
     "configuration.yaml": "configuration",
 }
 
