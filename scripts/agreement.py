@@ -5,14 +5,14 @@ from pathlib import Path
 
 from advprune.jobs import cli
 from advprune.report import catalogue, records
-from advprune.report.answers import agreement, means, tell_agreement
+from advprune.report.answers import tell_agreement
 from advprune.report.tables import write_csv
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the pairs, the agreement of their ranks, the figure and the page's section."""
-    files = ("published", "csv", "ranks", "pdf", "png", "section")
-    parser = cli.parser(__doc__, *files, lists="evaluations")
+    outputs = ("csv", "ranks", "pdf", "png", "section")
+    parser = cli.parser(__doc__, "published", *outputs, lists="evaluations")
     parser.add_argument("--methods", nargs="*", type=Path, default=[], metavar="YAML")
     args = parser.parse_args(argv)
     cli.open_log(args.log)
@@ -20,13 +20,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     evaluations = records.load(args.evaluations)
     names = records.names(records.known(records.load_methods(args.methods), evaluations))
     published = catalogue.load_published(args.published)
-    ours = means.means(means.models(evaluations))
-    pairs = agreement.beside(ours, published)
-    ranks = agreement.ranks(pairs)
+    files = (args.pdf, args.png)
+    pairs, ranks, section = tell_agreement.answer(evaluations, names, published, files)
     write_csv(pairs, args.csv)
     write_csv(ranks, args.ranks)
-    given = (ours, pairs, ranks, names, published, (args.pdf, args.png))
-    tell_agreement.section(*given).write(args.section)
+    section.write(args.section)
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     evaluations = records.load(args.evaluations)
     methods = records.known(records.load_methods(args.methods), evaluations)
-    frame = best_known.table(evaluations)
-    write_csv(frame, args.csv)
     others = [row for path in args.others for model in read_json(path) for row in model]
-    given = (records.names(methods), frame, others, (args.pdf, args.png))
-    best_known.section(evaluations, *given).write(args.section)
+    given = (records.names(methods), others, (args.pdf, args.png))
+    frame, section = best_known.answer(evaluations, *given)
+    write_csv(frame, args.csv)
+    section.write(args.section)
 
 
 if __name__ == "__main__":

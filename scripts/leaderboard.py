@@ -18,7 +18,7 @@ from advprune.report.page.content import Content
 
 # what a run leaves beside its page, and the page links
 FILES = ("leaderboard.csv", "comparison.csv", "costs.csv", "provenance.csv", "curves.pdf")
-FILES += ("leaderboard.tex", "configuration.yaml")
+FILES += ("leaderboard.tex", "survey.tex", "models.csv", "configuration.yaml")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 from advprune.jobs import cli
 from advprune.report import records
-from advprune.report.answers import common, means, tell_survey, traits
-from advprune.report.answers.effects import effects
-from advprune.report.paired import level_with_best
+from advprune.report.answers import tell_survey
 from advprune.report.tables import write_csv
 
 
@@ -21,19 +19,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     evaluations = records.load(args.evaluations)
     methods = records.known(records.load_methods(args.methods), evaluations)
-    models = means.models(evaluations)
-    rows = traits.with_traits(means.means(models), methods)
-    best = common.top(rows, level_with_best(evaluations))
-    found = {
-        "effects": effects(rows),
-        "top": best,
-        "shared": common.shared(rows, best),
-        "issues": common.issues(models, traits.of_methods(methods)),
-    }
+    found, section = tell_survey.answer(evaluations, methods, (args.pdf, args.png))
     for name in tables:
         write_csv(found[name], getattr(args, name))
-    files = (args.pdf, args.png)
-    section = tell_survey.section(rows, **found, names=records.names(methods), files=files)
     section.write(args.section)
 
 

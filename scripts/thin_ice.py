@@ -41,7 +41,7 @@ def main() -> None:
     models = [{"model": pair.model} for pair in pairs]
     names = records.names(records.known(records.load_methods(args.methods), models))
     group = records.group_of(to_dict(spec.models[0].row))
-    title = f"{group[0]}, {group[1]}: {records.group_title(group)}"
+    title = records.full_title(group)
     drawn = thin_ice.figure(pairs, names, title)
     for path in (args.pdf, args.png):
         save(drawn, path)

@@ -62,7 +62,7 @@ def small(browser, tmp_path_factory):
 class Visit:
     """An opened page, what went wrong on it, and what it asked the network for."""
 
-    def __init__(self, browser, address, **look):
+    def __init__(self, browser, address=None, **look):
         look.setdefault("viewport", {"width": 1280, "height": 900})
         self.errors, self.requests = [], []
         self.page = browser.new_context(accept_downloads=True, **look).new_page()
@@ -70,6 +70,11 @@ class Visit:
         self.page.on("console", self._said)
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.set_default_timeout(60_000)
+        if address:
+            self.open(address)
+
+    def open(self, address):
+        """Go there, and wait until the curves are drawn."""
         self.page.goto(address)
         self.page.wait_for_selector("#chart svg", state="attached")
 

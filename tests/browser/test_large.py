@@ -10,34 +10,55 @@ from browser.conftest import Visit, content
 from helpers import grid_samples
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
-# measured beside much other work: 0.8 to 1.1 s, and 10 to 102 ms; here as much as is certain
-SLOWEST = {"opens": 6.0, "filters": 0.4}
+# Seconds that the page's thread computes, which is what a reader waits for on an idle machine:
+# measured beside a dozen other processes on two cores 0.36 to 0.41 and 0.01 to 0.07. By the clock,
+# 1.3 to 1.9 s to open there say as much of those.
+COMPUTES = {"opens": 1.0, "filters": 0.1}
+SLOWEST = 4.0
+
+
+class Clock:
+    """How much the page's thread computes."""
+
+    def __init__(self, page):
+        self.session = page.context.new_cdp_session(page)
+        self.session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def now(self):
+        found = self.session.send("Performance.getMetrics")["metrics"]
+        (computed,) = (entry["value"] for entry in found if entry["name"] == "TaskDuration")
+        return computed
+
+    def measure(self, work, *arguments):
+        before = self.now()
+        work(*arguments)
+        return self.now() - before
+
+
+SEARCH = """words => {
+  const search = document.querySelector('input[type=search]');
+  search.value = words;
+  search.dispatchEvent(new Event('input'));
+  document.body.offsetHeight;
+}"""
 
 
 def test_1800_models_open_and_filter_at_once(browser, tmp_path, picture, record_property):
     path = tmp_path / "leaderboard.html"
     document.write(path, content(grid_samples.PAPER))
+    visit = Visit(browser)
+    clock = Clock(visit.page)
     begun = time.perf_counter()
-    visit = Visit(browser, path.as_uri())
-    took = {"opens": time.perf_counter() - begun}
+    took = {"opens": clock.measure(visit.open, path.as_uri())}
+    waited = time.perf_counter() - begun
     assert visit.page.evaluate("count(models)") == 1800
-    took["filters"] = visit.page.evaluate(
-        """() => {
-          const search = document.querySelector('input[type=search]');
-          const times = ['hydra', 'svhn 99', 'doubt', 'zzz', ''].map(words => {
-            const begun = performance.now();
-            search.value = words;
-            search.dispatchEvent(new Event('input'));
-            document.body.offsetHeight;
-            return performance.now() - begun;
-          });
-          return Math.max(...times) / 1000;
-        }"""
+    took["filters"] = max(
+        clock.measure(visit.page.evaluate, SEARCH, words)
+        for words in ("hydra", "svhn 99", "doubt", "zzz", "")
     )
     picture(visit, "large")
-    record_property("took", json.dumps(took | {"megabytes": path.stat().st_size / 1e6}))
+    told = took | {"waited": waited, "megabytes": path.stat().st_size / 1e6}
+    record_property("took", json.dumps(told))
     assert visit.errors == []
-    assert {name: took[name] < limit for name, limit in SLOWEST.items()} == {
-        "opens": True,
-        "filters": True,
-    }, took
+    assert {step for step in took if took[step] > COMPUTES[step]} == set(), told
+    assert waited < SLOWEST, told

@@ -74,7 +74,8 @@ def test_curves_are_highlighted_by_chip_by_search_and_by_click(visit):
     assert sorted(chosen.all_inner_texts()) == ["AWT", "SNIP"]
     assert "chosen=snip%7Eawt" in page.page.url
     before = sorted(chosen.all_inner_texts())
-    # the pointer at the start of the best curve
+    # drawn with both, and the four that always are; then the pointer at the start of the best curve
+    page.page.wait_for_function("charts.shown.data.legend.length === 6")
     place = page.page.evaluate(
         """() => {
           const view = charts.curves, [left, top] = view.origin();

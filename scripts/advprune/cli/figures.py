@@ -54,7 +54,7 @@ def command(
     keys = tuple(key.strip() for key in methods.split(",") if key.strip())
     if unknown := sorted(set(keys) - {row["method"] for row in tables.rows}):
         raise UserError(f"{run}: no method {', '.join(unknown)}")
-    options = Options(_inches(width), font, keys)
+    options = Options(_inches(width), font, keys, source.note(run))
     formats = formats or ("pdf",)
     draw.write(tables, out, formats, options)
     if any(row.get("curve") for row in tables.rows):

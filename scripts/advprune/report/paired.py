@@ -31,8 +31,8 @@ from advprune.report.records import (
     REFERENCES,
     Group,
     Record,
+    full_title,
     group_of,
-    group_title,
     percent,
     records,
     reference_of,
@@ -235,7 +235,7 @@ def markdown(frame: pd.DataFrame, names: Mapping[str, str]) -> str:
     """One table per group, the best method first; `names` are display names by key."""
     parts = [MARKDOWN_HEAD]
     for group, rows in frame.groupby(list(COLUMNS[:4]), sort=True):
-        parts.append(f"\n### {group[0]}, {group[1]}: {group_title(group)}\n\n")
+        parts.append(f"\n### {full_title(group)}\n\n")
         parts += _table(rows.fillna({"objective": "", "reference_objective": ""}), names)
     return "".join(parts)
 

@@ -7,7 +7,7 @@ failed is a row of its own, what is only not done yet is named.
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from advprune.evaluation.evaluate import without_numbers
 from advprune.plan.methods import method_file
 from advprune.plan.paths import Layout
 from advprune.report import costs, findings, paired, records, tables
-from advprune.report.figures import canvas, curves
+from advprune.report.figures import canvas, curves, tidy
+from advprune.report.figures.canvas import Options
 from advprune.report.page import details, document
 from advprune.report.page.content import Content, Partial
 from advprune.report.records import IDENTITY, Identity, Record
+from advprune.watch import sections
 from advprune.watch.place import Run
 from advprune.watch.state import DONE, FAILED, Failure, Row, State
 
@@ -67,19 +69,21 @@ def _write(state: State, folder: Path) -> None:
         tables.write_csv(compared, folder / "comparison.csv")
         text = paired.markdown(compared, records.names(methods))
         write_text(folder / "comparison.md", f"**{words}**\n\n{text}")
-        shown = records.records(evaluated)
-        overview = curves.overview(shown, methods)
-        overview.suptitle(words, fontsize=7)
+        shown, options = records.records(evaluated), Options(note=words)
+        overview = curves.overview(shown, methods, options)
         for kind in ("pdf", "png"):
             canvas.save(overview, folder / f"curves.{kind}")
-        curves.write_groups(shown, methods, folder / "curves")
+        curves.write_groups(shown, methods, folder / "curves", options)
+        _tidy(state, evaluated, methods, folder)
     folders = [run.path(_name(run, row, "evaluations")) for row in found if row.evaluated]
+    others = [row for found in _of_models(state, "other_attacks") for row in found]
     content = Content(
         rows,
         methods,
         run.layout.preset,
         costs=measured,
         details=details.read(folders, run.logs),
+        sections=sections.made(folder, evaluated, methods, others, words) if evaluated else [],
         files=[path.name for path in folder.iterdir()],
         partial=Partial(words, [_named(row) for row in unfinished]),
     )
@@ -126,16 +130,43 @@ def _name(run: Run, row: Row, kind: str) -> str:
 def _findings(state: State, folder: Path) -> dict[Identity, Record]:
     """Tables of what was found besides, and the costs for the page; none without any."""
     for kind, table in findings.TABLES.items():
-        found = []
-        for row in state.rows:
-            try:
-                found.append(_read(state.run, row, kind.removesuffix("_means")))
-            except UserError:  # not there yet, or not asked for
-                continue
-        if found:
+        if found := _of_models(state, kind.removesuffix("_means")):
             tables.write_csv(table(found), folder / f"{kind}.csv")
     there = (folder / "costs.csv").exists()
     return costs.load(folder / "costs.csv") if there else {}
+
+
+def _of_models(state: State, kind: str) -> list[Any]:
+    """What was found of that kind so far, of every model."""
+    found = []
+    for row in state.rows:
+        try:
+            found.append(_read(state.run, row, kind))
+        except UserError:  # not there yet, or not asked for
+            continue
+    return found
+
+
+def _tidy(
+    state: State, evaluated: Sequence[Record], methods: Mapping[str, Record], folder: Path
+) -> None:
+    """The tables that figures are drawn from."""
+    costs_file = folder / "costs.csv"
+    measured = pd.read_csv(costs_file) if costs_file.exists() else None
+    tables.write_csv(tidy.models(evaluated, methods, measured), folder / "models.csv")
+    tables.write_csv(tidy.curves(evaluated), folder / "curves.csv")
+    layers = [_layers(state.run, evaluation) for evaluation in evaluated]
+    tables.write_csv(pd.concat(layers, ignore_index=True), folder / "layers.csv")
+
+
+def _layers(run: Run, evaluation: Record) -> pd.DataFrame:
+    """Layers of one model; none if its audit is damaged."""
+    model = evaluation["model"]
+    place = run.folder / model["dataset"] / model["arch"]
+    try:
+        return tidy.layers({place: [evaluation]})
+    except (UserError, KeyError, TypeError):
+        return tidy.layers({})
 
 
 def _named(row: Row) -> Record:

@@ -10,6 +10,8 @@ from advprune.report.answers.agreement import beside, chance, interval, ranks, s
 from advprune.report.answers.means import means, models
 from helpers.report_samples import evaluation
 
+KINDS = {"filters": "structured", "unstructured": "unstructured"}
+
 
 def ours(method="hydra", worst=0.3, dataset="cifar10", arch="resnet18", **extra):
     variant = extra.pop("variant_of", None)
@@ -71,17 +73,28 @@ def five(*worst):
 
 
 def test_ranks_are_compared_over_exact_counterparts_of_a_group():
-    evaluations, keys = five(0.1, 0.2, 0.3, 0.4)
-    found = pairs(evaluations, *((k, 90, a) for k, a in zip(keys, (15, 20, 40, 30), strict=False)))
+    evaluations, keys = five(0.1, 0.2, 0.3, 0.4, 0.5)
+    found = pairs(
+        evaluations, *((k, 90, a) for k, a in zip(keys, (15, 20, 40, 30, 50), strict=True))
+    )
     row = ranks(found).iloc[0]
-    assert (row["methods"], row["spearman"]) == (4, pytest.approx(0.8))
-    assert row["low"] <= 0.8 <= row["high"]
+    assert (row["methods"], row["spearman"]) == (5, pytest.approx(0.9))
+    assert row["low"] <= 0.9 <= row["high"]
 
 
-def test_three_methods_give_no_correlation():
-    evaluations, keys = five(0.1, 0.2, 0.3)
+def test_four_methods_give_no_correlation_because_none_could_be_rare():
+    evaluations, keys = five(0.1, 0.2, 0.3, 0.4)
     row = ranks(pairs(evaluations, *((k, 90, 20.0) for k in keys))).iloc[0]
-    assert row["methods"] == 3 and np.isnan(row["spearman"])
+    assert row["methods"] == 4 and np.isnan(row["spearman"])
+    assert chance(np.arange(4), np.arange(4)) > agreement.LEVEL
+
+
+def test_groups_stand_in_the_order_of_all_tables():
+    targets = (("filters", 0.5), ("unstructured", 0.99), ("unstructured", 0.9))
+    evaluations = [ours(structure=s, sparsity=p) for s, p in targets]
+    theirs = [("hydra", 100 * p, 40.0, {"structure": KINDS[s]}) for s, p in targets]
+    found = ranks(pairs(evaluations, *theirs))
+    assert list(zip(found["structure"], found["sparsity"], strict=True)) == [*reversed(targets)]
 
 
 def test_standing_is_freed_of_what_both_sides_have_in_common():

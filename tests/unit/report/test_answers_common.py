@@ -65,6 +65,21 @@ def test_traits_of_the_top_are_counted_over_methods():
     assert set(found.index.get_level_values(0)) == LEVELS - {"objective"}  # not known here
 
 
+def test_a_trait_with_two_levels_is_one_test_and_one_that_all_have_is_none():
+    rows = rows_of(RUN).assign(freedom="rates differ", schedule=["one shot", "iterative"] * 5)
+    found = common.shared(rows, rows.head(3)).set_index(["trait", "level"])
+    assert found.loc["freedom", ["p", "p_adjusted"]].isna().all(axis=None)
+    for trait in ("schedule", "locality"):
+        (first, second) = found.loc[trait, ["p", "p_adjusted"]].to_numpy()
+        assert first == pytest.approx(second)
+    tested = found[found["p"].notna()]
+    pairs = {"schedule", "locality"}
+    tests = sum(1 if trait in pairs else len(own) for trait, own in tested.groupby("trait")) - (
+        tested.groupby("trait").size().drop(list(pairs)).eq(2).sum()
+    )
+    assert tested["p_adjusted"].min() == pytest.approx(min(1, tests * tested["p"].min()))
+
+
 def test_issues_are_counted_by_family_and_overfitting_over_methods():
     marked = {"reliability": {"marks": ["square_alone", "disagreement"]}}
     runs = [

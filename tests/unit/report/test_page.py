@@ -198,6 +198,17 @@ def test_unreliable_models_say_how_many_seeds_and_which_share():
     assert model["hofmn_missed"] == 17.5 and model["distance_after"] == 0.1875
 
 
+def test_what_square_alone_says_is_not_said_again_as_a_warning():
+    said = "Square Attack has decreased the robust accuracy of 1.00%. This might indicate more."
+    signs = dict.fromkeys(SHARES, 0.0) | {"square_alone": 0.01, "hofmn_recovered": 0}
+    signs |= {"distance_before": None, "distance_after": None, "marks": ["square_alone"]}
+    row = evaluation(reliability=signs, warnings=[said, "gradients vanish"])
+    texts = {tag[2]: tag[3] for tag in row_of(shown([row], {}), "hydra")["tags"]}
+    assert list(texts) == ["△ Square alone", "△ warning"]
+    assert texts["△ warning"] == "gradients vanish"
+    assert len(row_of(shown([row | {"warnings": [said]}], {}), "hydra")["tags"]) == 1
+
+
 def test_both_epochs_and_the_marks_of_the_training_are_told():
     mark = "single-step training collapsed in epoch 12"
     found = shown([evaluation(seed=0, training=trained(marks=[mark])), evaluation(seed=1)], {})
@@ -225,6 +236,14 @@ def test_sections_are_escaped_and_their_figures_are_images():
     assert "&lt;i&gt;x&lt;/i&gt;" in page and "&lt;b&gt;1&lt;/b&gt;" in page
     assert "<svg><script>" not in page and "data:image/svg+xml;base64," in page
     assert page.index('id="survey"') < page.index('id="zzz"')
+
+
+def test_a_caption_that_figures_share_stands_once_and_wide_figures_have_room():
+    narrow, wide = (Picture(f'<svg width="{w}pt"></svg>', "alt", "shared") for w in (252, 516))
+    other = Picture('<svg width="252pt"></svg>', "alt", "of its own")
+    page = made(SEVERAL, sections=[Section("survey", "S", ["Why? So."], [narrow, wide, other])])
+    assert page.count("<figcaption>shared") == 1 and page.count("<figcaption>of its own") == 1
+    assert page.count('class="broad"') == 1 and "<strong>Why?</strong> So." in page
 
 
 def test_thin_ice_is_shown_where_there_is_any(tmp_path, html):

@@ -3,6 +3,10 @@
 import pandas as pd
 import pytest
 
+from advprune.plan.methods import method_file
+from advprune.report import records
+from advprune.report.figures import curves, source
+from advprune.report.figures.canvas import Options
 from advprune.watch.partial import refresh
 from helpers.run_samples import AT, Site
 
@@ -46,6 +50,29 @@ def test_they_hold_what_is_there_what_failed_and_what_is_missing(site):
     assert len(pd.read_csv(folder / "costs.csv")) == 2
 
 
+def test_every_answer_and_figure_of_them_says_that_it_is_partial(site, tmp_path):
+    for method in ("dense", "hydra"):
+        site.do_until(site.model(method))
+    fail(site, site.model("lwm"), "hofmn")
+    folder = refresh(site.state())
+    words = source.note(folder)
+    assert words.startswith("Partial, ") and "2 of 4 models evaluated, 1 failed" in words
+    page = (folder / "leaderboard.html").read_text(encoding="utf-8")
+    for key in ("survey", "ranking", "best_known", "agreement", "pruning", "tradeoffs"):
+        section = page.partition(f'<section id="{key}">')[2].partition("</section>")[0]
+        assert section.count(words) == 1 + section.count("<figcaption>"), key
+    (drawn,) = sorted((folder / "curves").glob("*.png"))
+    known = records.load_methods(map(method_file, ("dense", "hydra", "li20", "lwm")))
+    tasks = [site.task(site.model(method), "evaluate") for method in ("dense", "hydra")]
+    rows = records.records(records.load(site.run.path(task.files[0]) for task in tasks))
+    for note, same in ((words, True), ("", False)):
+        curves.write_groups(rows, known, tmp_path, Options(note=note), ["png", "svg"])
+        assert ((tmp_path / drawn.name).read_bytes() == drawn.read_bytes()) == same
+        svg = (tmp_path / drawn.with_suffix(".svg").name).read_text(encoding="utf-8")
+        assert ("Partial, " in svg) == same  # in several lines
+    assert source.note(folder.parent) == ""
+
+
 def test_a_run_in_which_everything_failed_has_a_page_of_failures(site):
     for model in site.models:
         fail(site, model, "prune")
@@ -85,15 +112,16 @@ def test_they_are_replaced_and_go_when_the_whole_tables_are_there(site):
     assert not list(site.run.folder.glob(".partial-*"))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"model": 1}', ""])
-def test_a_damaged_evaluation_costs_its_own_row_only(content, site):
-    for method in ("dense", "hydra"):
+def test_a_damaged_evaluation_costs_its_own_row_only(site):
+    site.do_until(site.model("dense"))
+    damages = {"hydra": "{", "li20": "[]", "lwm": '{"model": 1}'}
+    for method, content in damages.items():
         site.do_until(site.model(method))
-    bad = site.run.path(site.task(site.model("hydra"), "evaluate").files[0])
-    bad.write_text(content, encoding="utf-8")
+        bad = site.run.path(site.task(site.model(method), "evaluate").files[0])
+        bad.write_text(content, encoding="utf-8")
     table = pd.read_csv(refresh(site.state()) / "leaderboard.csv").set_index("method")
-    assert dict(table["status"]) == {"dense": "ok", "hydra": "failed"}
-    assert table.loc["hydra", "reason"].startswith("evaluate: ")
+    assert dict(table["status"]) == {"dense": "ok"} | dict.fromkeys(damages, "failed")
+    assert table.loc[list(damages), "reason"].str.startswith("evaluate: ").all()
 
 
 def test_a_damaged_finding_is_left_out_of_its_table(site):

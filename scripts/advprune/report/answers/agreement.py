@@ -11,9 +11,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
-from advprune.report.answers.means import PLACE
+from advprune.report.answers.means import PLACE, in_order
 
-FEWEST = 4  # methods in common: with three, any order has a chance of one in six
+FEWEST = 5  # methods in common: with four, no order is rarer than one in twelve, both ways
 LEVEL = 0.05
 DRAWS = 2000
 COLUMNS = [
@@ -52,7 +52,7 @@ def beside(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     for name, of in (("relative", "worst"), ("published_relative", "published_autoattack")):
         frame[name] = exact[of] - exact.groupby(PLACE)[of].transform("mean")
     frame["relative_difference"] = frame["relative"] - frame["published_relative"]
-    return frame[COLUMNS].sort_values([*PLACE, "method"], ignore_index=True)
+    return in_order(frame[COLUMNS], "method")
 
 
 def ranks(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +62,7 @@ def ranks(pairs: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     exact = pairs[pairs["exact"].astype(bool)]
-    for place, own in exact.groupby(PLACE, sort=True):
+    for place, own in exact.groupby(PLACE, sort=False):
         row = dict(zip(PLACE, place, strict=True)) | {"methods": len(own)}
         row["mean_difference"] = own["difference"].mean()
         if len(own) >= FEWEST:

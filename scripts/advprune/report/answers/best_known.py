@@ -2,19 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from advprune.base import text
 from advprune.report.answers import words
-from advprune.report.answers.means import PLACE, means, models
+from advprune.report.answers.means import PLACE, in_order, means, models
 from advprune.report.answers.pictures import picture
 from advprune.report.answers.section import Grid, Picture, Section
-from advprune.report.figures.style import COLOURS, SETTINGS
-from advprune.report.records import Group, Record, across_seeds, group_of, groups, records
+from advprune.report.figures.canvas import columns_of, eps_label, scale_of
+from advprune.report.figures.style import COLOURS, LONGEST, SETTINGS
+from advprune.report.records import (
+    Group,
+    Record,
+    across_seeds,
+    group_of,
+    group_title,
+    groups,
+    records,
+)
 
 MOST_PANELS = 12
 MOST_ROWS = 15
@@ -43,8 +55,18 @@ def table(evaluations: Sequence[Record]) -> pd.DataFrame:
     for name, column in (("worst", "worst"), ("hofmn", "hofmn_area"), ("area", "area")):
         place = ranked[column].rank(method="min", ascending=False)
         frame[f"place_{name}"] = place.astype("Int64")
-    order = [*PLACE, "place_area", "method"]
-    return frame[COLUMNS].sort_values(order, ignore_index=True)
+    return in_order(frame[COLUMNS], "place_area", "method")
+
+
+def answer(
+    evaluations: Sequence[Record],
+    names: Mapping[str, str],
+    others: Sequence[Record] = (),
+    files: Sequence[Path] = (),
+) -> tuple[pd.DataFrame, Section]:
+    """The table and what it says; `others` are rows of other_attacks.json."""
+    frame = table(evaluations)
+    return frame, section(evaluations, names, frame, others, files)
 
 
 def section(
@@ -56,9 +78,9 @@ def section(
 ) -> Section:
     """What the curves say; `others` are rows of other_attacks.json, none where not asked for."""
     grids = [_by_group(frame, names), _most_overstated(frame, names)] if len(frame) else []
-    text = [*_text(frame, names), *_of_others(others)]
+    told = [*_text(frame, names), *_of_others(others)]
     drawn = [_picture(evaluations, names, files)]
-    return Section("best_known", "Best-known curve", text, drawn, grids)
+    return Section("best_known", "Best-known curve", told, drawn, grids)
 
 
 def _text(frame: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
@@ -109,7 +131,7 @@ def _of_others(others: Sequence[Record]) -> list[str]:
 
 def _by_group(frame: pd.DataFrame, names: Mapping[str, str]) -> Grid:
     rows = []
-    for _, own in frame.groupby(PLACE, sort=True):
+    for _, own in frame.groupby(PLACE, sort=False):
         by_hofmn, by_area, by_worst = (
             names.get(m, m)
             for m in (
@@ -158,21 +180,19 @@ def _picture(
     pruned = {group: own for group, own in members.items() if own}
     shown = sorted(pruned, key=lambda g: -len(pruned[g]))[:MOST_PANELS]
     order = [group for group in pruned if group in shown]
-    columns = {0: 1, 1: 1, 2: 2, 4: 2}.get(len(order), 3)
+    columns = columns_of(len(order))
     down = max(1, -(-len(order) // columns))
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(2.4 * columns + 0.4, 1.9 * down + 0.7), layout="constrained")
+        figure = Figure(figsize=(2.4 * columns + 0.4, 2.2 * down + 0.7), layout="constrained")
         panels = figure.subplots(down, columns, squeeze=False, sharey=True)
         for axes, group in zip(panels.flat, order, strict=False):
             _draw(axes, group, pruned[group], names)
         for axes in panels.flat[len(order) :]:
             axes.set_axis_off()
         figure.supylabel("Images farther (%)", fontsize=7.5)
-        figure.supxlabel("Perturbation size", fontsize=7.5)
         if order:
             handles, labels = panels.flat[0].get_legend_handles_labels()
-            told = [*labels[:3], "the method overstated most"]
-            figure.legend(handles, told, loc="outside upper center", ncols=2, fontsize=6.5)
+            figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=6.5)
     left = len(pruned) - len(order)
     caption = (
         "Mean curves over the methods of a group: HO-FMN alone, and the nearest point that "
@@ -187,7 +207,8 @@ def _picture(
 def _draw(axes: Axes, group: Group, members: Sequence[Record], names: Mapping[str, str]) -> None:
     """One group: mean over methods, each the mean of its seeds, and the most overstated one."""
     methods = across_seeds(members)
-    eps = np.array(members[0]["curve"]["eps"])
+    scale = scale_of(members[0])
+    eps = scale * np.array(members[0]["curve"]["eps"])
     ours, best = (
         {
             method: 100 * np.mean([_of(row, which)["accuracy"] for row in rows], axis=0)
@@ -198,14 +219,16 @@ def _draw(axes: Axes, group: Group, members: Sequence[Record], names: Mapping[st
     low, high = (np.mean(list(curves.values()), axis=0) for curves in (best, ours))
     worst = max(methods, key=lambda m: (float(np.sum(ours[m] - best[m])), m))
     axes.fill_between(eps, low, high, color=COLOURS[0], alpha=0.2, lw=0)
-    axes.plot(eps, high, color="#6e6e6e", ls=(0, (4, 2)), lw=1, label="HO-FMN alone, mean")
-    axes.plot(eps, low, color=COLOURS[0], lw=1.2, label="best known, mean")
-    axes.plot(eps, ours[worst], color=COLOURS[1], ls=(0, (4, 2)), lw=0.9, label="HO-FMN alone, of")
-    axes.plot(eps, best[worst], color=COLOURS[1], lw=0.9, label="best known, of")
-    axes.axvline(members[0]["eps"], color="#8c8c8c", lw=0.7, zorder=1)
-    axes.set(xlim=(0, eps[-1]), ylim=(0, 100))
-    name = names.get(worst, worst)
-    axes.set_title(f"{words.place(dict(zip(PLACE, group, strict=True)))}\norange: {name}")
+    axes.plot(eps, high, color="#6e6e6e", ls=(0, (4, 2)), lw=1, label="HO-FMN alone: mean")
+    axes.plot(eps, low, color=COLOURS[0], lw=1.2, label="best known: mean")
+    most: dict[str, Any] = {"color": COLOURS[1], "lw": 0.9}
+    axes.plot(eps, ours[worst], ls=(0, (4, 2)), label="HO-FMN alone: most overstated", **most)
+    axes.plot(eps, best[worst], label="best known: most overstated", **most)
+    axes.axvline(scale * members[0]["eps"], color="#8c8c8c", lw=0.7, zorder=1)
+    axes.set(xlim=(0, eps[-1]), ylim=(0, 100), xlabel=eps_label(members[0]))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 4, 8] if scale > 1 else [1, 2, 5]))
+    name = text.short(names.get(worst, worst), LONGEST)
+    axes.set_title(f"{group[0]}, {group[1]}\n{group_title(group)}\norange: {name}")
 
 
 def _of(row: Record, which: str) -> Record:

@@ -45,7 +45,9 @@ def shared(rows: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     """How many methods of the top and of the rest have each level of each trait.
 
     A method counts once, to the top if it is there in more than half of its groups. p is Fisher's
-    exact test of that level in the top against the rest; Holm's over all. Variants are left out.
+    exact test of that level in the top against the rest, empty where all methods have it or all are
+    on one side; Holm's over all tests, of which a trait with two levels is one. Variants are left
+    out.
     """
     keys = set(best[[*PLACE, "method"]].itertuples(index=False, name=None))
     own = rows[~rows["variant"].astype(bool)]
@@ -60,12 +62,24 @@ def shared(rows: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
         for name in sorted(levels.unique()):
             has = levels == name
             table = [[(has & side).sum(), (~has & side).sum()] for side in (inside, ~inside)]
-            row = {"trait": trait, "level": name, "p": fisher_exact(table).pvalue}
+            sides = [sum(line) for line in (*table, *zip(*table, strict=True))]
+            p = fisher_exact(table).pvalue if all(sides) else np.nan
+            row = {"trait": trait, "level": name, "p": p}
             row |= {"top": table[0][0], "top_of": sum(table[0])}
             found.append(row | {"rest": table[1][0], "rest_of": sum(table[1])})
     frame = pd.DataFrame(found, columns=TRAITS)
-    frame["p_adjusted"] = holm(frame["p"].tolist()) if len(frame) else frame["p"]
-    return frame
+    return frame.assign(p_adjusted=_adjusted(frame))
+
+
+def _adjusted(shared: pd.DataFrame) -> pd.Series:
+    """Holm's p of each row; the second of two levels is the same test as the first."""
+    known = shared["p"].astype(float).dropna()
+    levels = shared.groupby("trait")["level"].transform("size")
+    again = (levels == 2) & shared.duplicated("trait")
+    tests = known[~again[known.index]]
+    adjusted = pd.Series(holm(tests.tolist()), index=tests.index, dtype=float)
+    adjusted = adjusted.reindex(shared.index)
+    return adjusted.where(~again, adjusted.shift())
 
 
 def issues(models: pd.DataFrame, traits: pd.DataFrame) -> pd.DataFrame:

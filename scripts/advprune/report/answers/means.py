@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from advprune.report.records import Record, records
+from advprune.report.records import STRUCTURES, Record, records
 
 PLACE = ["dataset", "arch", "structure", "sparsity"]
 NUMBERS = {
@@ -40,6 +40,15 @@ def means(frame: pd.DataFrame) -> pd.DataFrame:
     grouped = fine.groupby(by, sort=True)
     found = grouped[numbers].mean().join(grouped[texts].first())
     return found.join(grouped.size().rename("seeds")).reset_index()
+
+
+def in_order(frame: pd.DataFrame, *then: str) -> pd.DataFrame:
+    """Rows by group in the order of all tables, dense nets first, and within one by `then`."""
+    by = [*PLACE, *then]
+    kinds = {kind: place for place, kind in enumerate(STRUCTURES)}
+    return frame.sort_values(
+        by, key=lambda c: c.map(kinds) if c.name == "structure" else c, ignore_index=True
+    )
 
 
 def _model(row: Record) -> dict[str, Any]:

@@ -8,20 +8,35 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from advprune.report.answers import words
-from advprune.report.answers.agreement import FEWEST
+from advprune.report.answers import agreement, means, words
+from advprune.report.answers.agreement import FEWEST, LEVEL
 from advprune.report.answers.means import PLACE
 from advprune.report.answers.pictures import picture
 from advprune.report.answers.section import Grid, Picture, Section
+from advprune.report.figures.canvas import columns_of, empty
 from advprune.report.figures.style import SETTINGS, styles
+from advprune.report.records import Record
 
 MOST_ROWS = 60
 MOST_PANELS = 6
 MOST_SENTENCES = 4
 
 
+def answer(
+    evaluations: Sequence[Record],
+    names: Mapping[str, str],
+    published: pd.DataFrame,
+    files: Sequence[Path] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame, Section]:
+    """Pairs, the agreement of their ranks, and what they say."""
+    ours = means.means(means.models(evaluations))
+    pairs = agreement.beside(ours, published)
+    ranks = agreement.ranks(pairs)
+    return pairs, ranks, section(ours, pairs, ranks, names, published, files)
+
+
 def section(
-    means: pd.DataFrame,
+    ours: pd.DataFrame,
     pairs: pd.DataFrame,
     ranks: pd.DataFrame,
     names: Mapping[str, str],
@@ -29,7 +44,7 @@ def section(
     files: Sequence[Path],
 ) -> Section:
     """What the pairs say; without any, that there is none."""
-    text = [_what(published), *_how_many(means, pairs)]
+    text = [_what(published), *_how_many(ours, pairs)]
     grids: list[Grid] = []
     drawn = [_picture(pairs, names, files)]
     if len(pairs):
@@ -52,22 +67,21 @@ def _what(published: pd.DataFrame) -> str:
     )
 
 
-def _how_many(means: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
-    pruned = means[means["structure"] != "none"]
+def _how_many(ours: pd.DataFrame, pairs: pd.DataFrame) -> list[str]:
+    pruned = ours[ours["structure"] != "none"]
     exact = int(pairs["exact"].sum()) if len(pairs) else 0
-    said = [
-        f"Of {len(pruned)} rows (a row is a method in a group: dataset, net, structure and "
-        f"sparsity), {exact} have a published counterpart of the same method, dataset, net, kind "
-        f"of structure and sparsity, and {len(pairs) - exact} one with another net or sparsity, "
-        "the nearest there is."
-    ]
     if not len(pairs):
         datasets = ", ".join(sorted(set(pruned["dataset"])))
-        said.append(
-            f"So nothing can be said of agreement: no published number is of a dataset and method "
-            f"of this run ({datasets}). A ranking on one dataset says nothing of another."
-        )
-    return said
+        return [
+            "Nothing can be said of agreement: no published number is of a dataset and method of "
+            f"this run ({datasets}). A ranking on one dataset says nothing of another."
+        ]
+    return [
+        f"Of {len(pruned)} rows (a row is a method in a group: dataset, net, structure and "
+        f"sparsity), {exact} have a published counterpart of the same method, dataset, net, kind "
+        f"of structure and sparsity; {len(pairs) - exact} have one of another net or sparsity, the "
+        "nearest there is."
+    ]
 
 
 def _conditions(pairs: pd.DataFrame) -> str:
@@ -90,16 +104,16 @@ def _agreement(ranks: pd.DataFrame) -> list[str]:
     said = []
     known = ranks[ranks["methods"] >= FEWEST]
     if len(known) > MOST_SENTENCES:
-        sure = ((known["low"] > 0) | (known["high"] < 0)).sum()
+        sure = (known["p"] < LEVEL).sum()
         said.append(
             f"In {len(known)} groups with at least {FEWEST} methods in common Spearman's rank "
             f"correlation goes from {words.number(known['spearman'].min())} to "
-            f"{words.number(known['spearman'].max())}; its 95 % interval is away from zero in "
-            f"{sure}, where chance alone would have it in one of twenty. The groups share methods "
-            "and images, so they are no independent votes."
+            f"{words.number(known['spearman'].max())}; p by shuffling is below {LEVEL} in {sure}, "
+            "where chance alone would have it in one of twenty. The groups share methods and "
+            "images, so they are no independent votes."
         )
     for _, row in known.head(0 if said else MOST_SENTENCES).iterrows():
-        sure = "more than orders at random have" if row["p"] < 0.05 else "orders at random have it"
+        sure = "more than orders at random have" if row["p"] < LEVEL else "orders at random have it"
         said.append(
             f"{words.place(row)}: over {row['methods']} methods in common Spearman's rank "
             f"correlation is {words.number(row['spearman'])} (95 % interval "
@@ -208,9 +222,12 @@ def _differs(row: pd.Series) -> str:
 
 
 def _picture(pairs: pd.DataFrame, names: Mapping[str, str], files: Sequence[Path]) -> Picture:
-    look = styles(pairs["method"]) if len(pairs) else {}
-    panels = list(pairs.groupby(["dataset", "arch"], sort=True))[:MOST_PANELS] if len(pairs) else []
-    columns = {0: 1, 1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    alt = "Our worst case against published AutoAttack accuracy"
+    if not len(pairs):
+        return picture(empty("no published counterpart"), alt, "", *files)
+    look = styles(pairs["method"])
+    panels = list(pairs.groupby(["dataset", "arch"], sort=True))[:MOST_PANELS]
+    columns = columns_of(len(panels))
     down = max(1, -(-len(panels) // columns))
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(2.5 * columns + 1.6, 2.5 * down + 0.4), layout="constrained")
@@ -241,11 +258,10 @@ def _picture(pairs: pd.DataFrame, names: Mapping[str, str], files: Sequence[Path
             Line2D([], [], ls="", marker=s.marker, color=s.colour, ms=4, label=names.get(m, m))
             for m, s in sorted(look.items())
         ]
-        if handles:
-            figure.legend(handles=handles, loc="outside right upper", fontsize=6.5)
+        figure.legend(handles=handles, loc="outside right upper", fontsize=6.5)
     caption = (
         "Accuracy under attack, ours against published; on the line they are equal. Filled: the "
         "same net and sparsity; hollow: the nearest published one. The smaller a mark, the more is "
         "removed."
     )
-    return picture(figure, "Our worst case against published AutoAttack accuracy", caption, *files)
+    return picture(figure, alt, caption, *files)

@@ -6,16 +6,35 @@ from pathlib import Path
 import pandas as pd
 
 from advprune.evaluation.reliability import LIMITS
-from advprune.report.answers import show_survey, words
+from advprune.report import records
+from advprune.report.answers import common, means, show_survey, traits, words
 from advprune.report.answers.common import OVERFITTED
-from advprune.report.answers.effects import FEWEST, FREEDOM
+from advprune.report.answers.effects import FEWEST, FREEDOM, effects
 from advprune.report.answers.means import PLACE
 from advprune.report.answers.section import Section
 from advprune.report.answers.show_survey import contrast
 from advprune.report.answers.traits import CRITERIA, NAMES
 from advprune.report.marks import MARKS
+from advprune.report.paired import level_with_best
+from advprune.report.records import Record
 
 MOST_NAMES = 8
+
+
+def answer(
+    evaluations: Sequence[Record], methods: Mapping[str, Record], files: Sequence[Path] = ()
+) -> tuple[dict[str, pd.DataFrame], Section]:
+    """The tables `effects`, `top`, `shared` and `issues`, and what they say."""
+    models = means.models(evaluations)
+    rows = traits.with_traits(means.means(models), methods)
+    best = common.top(rows, level_with_best(evaluations))
+    tables = {
+        "effects": effects(rows),
+        "top": best,
+        "shared": common.shared(rows, best),
+        "issues": common.issues(models, traits.of_methods(methods)),
+    }
+    return tables, section(rows, **tables, names=records.names(methods), files=files)
 
 
 def section(
@@ -62,18 +81,29 @@ def _best(rows: pd.DataFrame, top: pd.DataFrame, names: Mapping[str, str]) -> li
         others = [
             f"{names.get(r.method, r.method)} {words.share(r.worst)}" for r in rest.itertuples()
         ]
-        level = f"not told from it: {words.listed(others, MOST_NAMES)}" if others else "alone"
-        certain = "as methods, over trainings too" if row["mark"] == "≈ best" else "on these nets"
+        told = (
+            f"not told from it: {words.listed(others, MOST_NAMES)}. So the first place is open "
+            f"among {len(own)} of {len(all_)} methods"
+            if others
+            else f"told from all {len(all_) - 1} others"
+        )
+        tested = "over trainings and images" if row["mark"] == "≈ best" else "on these nets alone"
         said.append(
             f"{words.place(row)}: {names.get(row['method'], row['method'])} with "
-            f"{words.share(row['worst'])} %, {level}; {len(own)} of {len(all_)} methods, "
-            f"{certain}. Verdicts are marked as possibly unreliable for "
-            f"{(own['doubted'] > 0).sum()} of these"
-            f"{', the first among them' if row['doubted'] else ''}."
+            f"{words.share(row['worst'])} %, {told}, tested {tested}. {_doubts(own, row)}"
         )
     if len(first) > 4:
         said[-1] += f" {words.count(len(first) - 4, 'more group')} in the table."
     return said
+
+
+def _doubts(own: pd.DataFrame, first: pd.Series) -> str:
+    """How many of the best methods have a seed with marked verdicts."""
+    marked = int((own["doubted"] > 0).sum())
+    if not marked:
+        return "No verdicts of theirs are marked as possibly unreliable."
+    also = ", the first among them," * bool(first["doubted"]) * (len(own) > 1)
+    return f"{marked} of {len(own)}{also} have seeds with possibly unreliable verdicts."
 
 
 def _share(shared: pd.DataFrame) -> str:
@@ -175,15 +205,13 @@ def _distrust(issues: pd.DataFrame) -> str:
     marks = [f"{MARKS[m][0]} {row[m]}" for m in LIMITS if row[m]]
     fall = (
         (
-            f"from the chosen epoch to the last, PGD-20 accuracy falls by "
-            f"{words.points(-row['overfitting'])} points in the mean over methods "
-            f"({words.bounds(-row['overfitting_high'], -row['overfitting_low'])}), by more than "
-            f"{100 * OVERFITTED:g} in {row['overfitted']} of {row['pgd_known']}"
-            if row["pgd_known"]
-            else "whether robustness falls towards the last epoch is not known"
+            f"from the chosen epoch to the last, PGD-20 accuracy changes by "
+            f"{words.points(-row['overfitting'])} points in the mean over methods (95 % interval "
+            f"{words.bounds(-row['overfitting_high'], -row['overfitting_low'])}), and falls by "
+            f"more than {100 * OVERFITTED:g} in {row['overfitted']} of {row['pgd_known']} models"
         )
-        .replace("falls by +", "rises by ")
-        .replace("falls by -", "falls by ")
+        if row["pgd_known"]
+        else "whether robustness falls towards the last epoch is not known"
     )
     return (
         f"What would one distrust? Of {words.count(row['models'], 'pruned model')}: "

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from advprune.report.answers.means import PLACE
-from advprune.report.records import group_title, percent
+from advprune.report.records import full_title, percent
 
 NONE = "–"
 
@@ -43,8 +43,7 @@ def count(number: int, noun: str) -> str:
 def place(row: Mapping[str, object] | pd.Series) -> str:
     """`cifar10, resnet18: unstructured, 90 % removed`."""
     dataset, arch, structure, sparsity = (row[key] for key in PLACE)
-    group = (str(dataset), str(arch), str(structure), float(str(sparsity)))
-    return f"{dataset}, {arch}: {group_title(group)}"
+    return full_title((str(dataset), str(arch), str(structure), float(str(sparsity))))
 
 
 def listed(words: Sequence[str], most: int = 8) -> str:

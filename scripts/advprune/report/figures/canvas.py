@@ -1,6 +1,7 @@
 """The sheet that figures are drawn on: widths, type size, formats, and how they are written."""
 
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +9,17 @@ from typing import Any
 
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from advprune.base import text
 from advprune.base.errors import UserError
 from advprune.base.files import atomic
-from advprune.report.figures.style import LONGEST, SETTINGS, Style, labels, styles
+from advprune.report.figures.style import FONT, LONGEST, SETTINGS, Style, labels, styles
 from advprune.report.records import (
     Group,
     Record,
+    full_title,
     group_of,
     names,
     reference_of,
@@ -44,12 +46,13 @@ class Options:
     """How figures are drawn: width in inches (None: each its own), size of type in points.
 
     `methods` are the keys that curves highlight and other figures are about; none means that the
-    figures choose.
+    figures choose. `note` stands above every figure, such as that the run is not complete.
     """
 
     width: float | None = None
     font: float = DEFAULT_FONT
     methods: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def settings(self) -> dict[Any, Any]:
@@ -65,6 +68,23 @@ class Options:
     def inches(self, own: str = "column") -> float:
         """Width of a figure whose own is `own`."""
         return self.width or WIDTHS[own]
+
+    def title(self, group: Group, own: str = "column") -> str:
+        """Name of a group: in one line of a figure whose own width is `own`, or in two."""
+        told = full_title(group)
+        room = self._letters(self.inches(own))
+        return told if len(told) < room else told.replace(": ", "\n", 1)
+
+    def _letters(self, inches: float) -> int:
+        """How many letters of a heading have room in a line."""
+        return int(72 * inches / (0.58 * self.font))
+
+    def head(self, figure: Figure | SubFigure, title: str = "") -> None:
+        """Write the note and a title of all panels above a figure."""
+        if self.note or title:
+            note = textwrap.fill(self.note, self._letters(figure.bbox.width / figure.dpi))
+            told = "\n".join(filter(None, (note, title)))
+            figure.suptitle(told, fontsize=self.font - 0.5)
 
     def chosen(self, rows: Sequence[Record]) -> list[Record]:
         """The rows that were asked for, dense nets and references among them."""
@@ -123,17 +143,29 @@ def doubted(rows: Sequence[Record]) -> bool:
     return any(row.get("reliability") for row in rows)
 
 
-def legend(figure: Figure, entries: Sequence[tuple[Style, str]], columns: int) -> None:
-    """Names of methods at the foot of a figure."""
+def legend(
+    figure: Figure, entries: Sequence[tuple[Style, str]], columns: int, lines: bool = True
+) -> None:
+    """Names of methods at the foot of a figure, with their markers and, if asked for, lines."""
     handles = [
-        Line2D([], [], color=s.colour, ls=s.dash, lw=1.2, marker=s.marker, ms=3, mew=0, label=text)
-        for s, text in entries
+        Line2D(
+            [],
+            [],
+            color=style.colour,
+            ls=style.dash if lines else "",
+            lw=1.2,
+            marker=style.marker,
+            ms=3 if lines else 3.8,
+            mew=0,
+            label=text,
+        )
+        for style, text in entries
     ]
     figure.legend(
         handles=handles,
         loc="outside lower center",
         ncols=columns,
-        handlelength=2.6,
+        handlelength=2.6 if lines else 1.0,
         fontsize="small",
     )
 
@@ -159,15 +191,37 @@ def save(figure: Figure, path: str | Path) -> None:
     if path.suffix not in NO_METADATA:
         raise UserError(f"{path}: figures can be {', '.join(FORMATS)}")
     with atomic(path) as temporary, matplotlib.rc_context(SETTINGS):
+        settle(figure)
         figure.savefig(temporary, dpi=DPI, metadata=NO_METADATA[path.suffix])
 
 
 def svg(figure: Figure) -> str:
-    """The figure as SVG text, to stand in a page: without the head that only a file needs."""
+    """The figure as SVG text, to stand in a page: without the head that only a file needs.
+
+    A reader may not have the font: Verdana's letters are as wide.
+    """
     stream = io.StringIO()
     with matplotlib.rc_context(SETTINGS):
+        settle(figure)
         figure.savefig(stream, format="svg", metadata=NO_METADATA[".svg"])
-    return stream.getvalue()[stream.getvalue().index("<svg") :]
+    drawn = stream.getvalue().replace(f"'{FONT}'", f"'{FONT}', Verdana, sans-serif")
+    return drawn[drawn.index("<svg") :]
+
+
+def columns_of(panels: int) -> int:
+    """Columns in which so many panels stand: at most three, and two where that fills the lines."""
+    return {0: 1, 1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
+def scale_of(record: Record) -> int:
+    """Return 255 where eps is written in pixel steps, so that the axis is too."""
+    return 255 if record["eps_text"].endswith("/255") else 1
+
+
+def eps_label(record: Record) -> str:
+    """Label of the axis of perturbations."""
+    norm = record["norm"].replace("Linf", "ℓ∞")
+    return f"Perturbation size ε{' · 255' if scale_of(record) > 1 else ''} ({norm})"
 
 
 def stem(*parts: object) -> str:

@@ -23,13 +23,16 @@ from advprune.report.figures.canvas import (
     DEFAULT,
     Options,
     always_shown,
+    columns_of,
     doubted,
     empty,
+    eps_label,
     is_reference,
     legend,
     look,
     named,
     save,
+    scale_of,
     stem,
 )
 from advprune.report.figures.style import REST, Style
@@ -132,7 +135,7 @@ def draw(
 
     More than `MOST_BANDS` bands would only lie over one another, and there are none.
     """
-    scale = _scale(record)
+    scale = scale_of(record)
     eps = record["eps"] * scale
     axes.axvline(eps, color="#8c8c8c", linewidth=0.7, zorder=1)
     shade = 0.18 if len(curves) <= 4 else 0.09
@@ -205,10 +208,10 @@ def group_figure(
         drawn = Figure(figsize=(options.inches(), height), layout="constrained")
         grid: dict[str, Any] = {"ncols": 2} if beside else {"nrows": 2, "height_ratios": heights}
         parts: Any = drawn.subfigures(**grid)
+        options.head(parts[0], options.title(group))
         axes = parts[0].subplots()
         draw(axes, curves, members[0], styles, shown)
-        axes.set_title(f"{group[0]}, {group[1]}: {group_title(group)}", loc="right")
-        axes.set(xlabel=_eps_label(members[0]), ylabel="Accuracy under HO-FMN (%)")
+        axes.set(xlabel=eps_label(members[0]), ylabel="Accuracy under HO-FMN (%)")
         axes = parts[1].subplots()
         rank(axes, listed, methods, styles)
         axes.set_xlabel(f"Worst case at ε = {members[0]['eps_text']} (%)")
@@ -243,8 +246,9 @@ def overview(
                 continue
             draw(axes, curves[group], grouped[group][0], styles, shown[group])
             axes.set_title(f"{group[0]}, {group[1]}\n{group_title(group)}")
-            axes.set_xlabel(_eps_label(grouped[group][0]))
+            axes.set_xlabel(eps_label(grouped[group][0]))
         drawn.supylabel("Accuracy under HO-FMN (%)", fontsize="medium")
+        options.head(drawn)
         legend(drawn, entries, across)
     return drawn
 
@@ -264,23 +268,13 @@ def write_groups(
             save(drawn, Path(folder) / f"{stem(*group)}.{suffix}")
 
 
-def _scale(record: Record) -> int:
-    """Return 255 where eps is written in pixel steps, so that the axis is too."""
-    return 255 if record["eps_text"].endswith("/255") else 1
-
-
-def _eps_label(record: Record) -> str:
-    norm = record["norm"].replace("Linf", "ℓ∞")
-    return f"Perturbation size ε{' · 255' if _scale(record) > 1 else ''} ({norm})"
-
-
 def _grid(order: Sequence[Group]) -> list[list[Group | None]]:
     """Arrange groups in rows of equal length, at most 3, padded with None."""
     by_setting: dict[tuple[str, str], list[Group | None]] = {}
     for group in order:
         by_setting.setdefault(group[:2], []).append(group)
     widest = max(map(len, by_setting.values()))
-    columns = {1: 1, 2: 2, 4: 2}.get(widest, 3)
+    columns = columns_of(widest)
     rows = [s[i : i + columns] for s in by_setting.values() for i in range(0, len(s), columns)]
     return [row + [None] * (columns - len(row)) for row in rows]
 

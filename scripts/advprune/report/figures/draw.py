@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 
 from advprune.report.answers.section import Grid, Picture, Section
 from advprune.report.figures import layers, ranking, tradeoffs
-from advprune.report.figures.canvas import DEFAULT, Options, save, settle, stem, svg
+from advprune.report.figures.canvas import DEFAULT, Options, save, stem, svg
 from advprune.report.figures.source import Tables
-from advprune.report.records import Group, group_title, groups
+from advprune.report.records import full_title, groups
 
 SHOWN = 12  # figures of one kind on the page: those of the sparsest groups
 TITLES = {
@@ -38,17 +38,23 @@ class Drawn:
     caption: str
 
 
-def everything(tables: Tables, options: Options = DEFAULT) -> Iterator[Drawn]:
-    """Draw one figure after the other; those that the tables have nothing for are left out."""
+def everything(
+    tables: Tables, options: Options = DEFAULT, most: int | None = None
+) -> Iterator[Drawn]:
+    """Draw one figure after the other; those that the tables have nothing for are left out.
+
+    With `most` only the last groups, at most so many, have figures of their own.
+    """
     rows, methods = tables.rows, tables.methods
     pruned = {g: m for g, m in groups(rows).items() if g[2] != "none"}
+    pruned = dict(list(pruned.items())[-most:]) if most else pruned
     for group, members in (pruned or groups(rows)).items():
         drawn = ranking.figure(group, members, methods, options)
-        title, name = _title(group), stem(*group)
+        title, name = full_title(group), stem(*group)
         alt = f"Ranking of methods, {title}"
         yield Drawn(f"ranking-{name}", "ranking", "ranking", drawn, alt, ranking.CAPTION)
     for group, members in pruned.items():
-        title, name = _title(group), stem(*group)
+        title, name = full_title(group), stem(*group)
         heat = layers.heat_map(group, members, tables.layers, methods, options)
         if heat is not None:
             alt = f"Heat map of kept shares, methods by layers, {title}"
@@ -88,12 +94,22 @@ def write(
     pictures: dict[str, list[tuple[str, Picture]]] = {key: [] for key in TITLES}
     folder.mkdir(parents=True, exist_ok=True)
     for drawn in everything(tables, options):
-        settle(drawn.figure)
         for suffix in formats:
             save(drawn.figure, folder / f"{drawn.name}.{suffix}")
-        picture = Picture(svg(drawn.figure), drawn.alt, drawn.caption)
-        pictures[drawn.section].append((drawn.kind, picture))
+        pictures[drawn.section].append((drawn.kind, _picture(drawn)))
     return [_section(key, pictures[key], tables) for key in TITLES]
+
+
+def sections(tables: Tables, options: Options = DEFAULT) -> list[Section]:
+    """The sections without any file, of no more groups than they show."""
+    pictures: dict[str, list[tuple[str, Picture]]] = {key: [] for key in TITLES}
+    for drawn in everything(tables, options, SHOWN):
+        pictures[drawn.section].append((drawn.kind, _picture(drawn)))
+    return [_section(key, pictures[key], tables) for key in TITLES]
+
+
+def _picture(drawn: Drawn) -> Picture:
+    return Picture(svg(drawn.figure), drawn.alt, drawn.caption)
 
 
 def _section(key: str, found: Sequence[tuple[str, Picture]], tables: Tables) -> Section:
@@ -122,7 +138,7 @@ def _explained(tables: Tables) -> list[Grid]:
             trait = layers.TRAITS[found["trait"]]
             rho = f"{found['rho']:+.2f}"
             p = "< 0.001" if found["p"] < 0.001 else f"{found['p']:.3f}"
-            rows.append([_title(group), trait, str(found["methods"]), rho, p])
+            rows.append([full_title(group), trait, str(found["methods"]), rho, p])
     header = ["Group", "Kept shares", "Methods", "Spearman's rho", "p (Holm)"]
     caption = (
         "How far a trait of the kept shares orders methods as the worst case does: rho is 1 if "
@@ -131,7 +147,3 @@ def _explained(tables: Tables) -> list[Grid]:
         f"cause. Groups of fewer than {layers.FEWEST} methods are left out."
     )
     return [Grid(header, rows, caption)] if rows else []
-
-
-def _title(group: Group) -> str:
-    return f"{group[0]}, {group[1]}: {group_title(group)}"

@@ -10,13 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from advprune.evaluation.significance import holm
 from advprune.report.figures.canvas import DEFAULT, Options, named
 from advprune.report.figures.ranking import entries
-from advprune.report.records import IDENTITY, Group, Record, group_title
+from advprune.report.records import IDENTITY, Group, Record
 
 Shares = NDArray[np.float64]
 SHORT = 20  # letters of a method's name beside a heat map
@@ -72,7 +73,8 @@ def heat_map(
         doublings = np.clip(np.log2(kept / (1 - group[3])), -FARTHEST, FARTHEST)
     names = named(members, methods, SHORT)
     with matplotlib.rc_context(options.settings):
-        height = options.line * (1.05 * len(ranked) + 11)
+        longest = max(len(name) for name in table.columns)  # upright, below the map
+        height = options.line * (1.1 * len(ranked) + 0.45 * longest + 6)
         drawn = Figure(figsize=(options.inches(), height), layout="constrained")
         axes = drawn.subplots()
         norm = TwoSlopeNorm(0, -FARTHEST, FARTHEST)
@@ -82,12 +84,10 @@ def heat_map(
         for place, entry in enumerate(ranked):
             margin = axes.get_yaxis_transform()
             axes.text(1.01, place, f"{entry.worst:.0f}", va="center", transform=margin)
-        axes.set_title(f"{group[0]}, {group[1]}: {group_title(group)}", loc="right")
-        bar = drawn.colorbar(image, location="bottom", shrink=0.8, aspect=40, pad=0.01)
         steps = np.arange(-FARTHEST, FARTHEST + 1)
-        bar.set_ticks(steps.tolist(), labels=[_share(2**s * (1 - group[3])) for s in steps])
-        bar.set_label("kept share of the layer (%)")
-        bar.outline.set_visible(False)
+        ticks = {float(s): _share(2**s * (1 - group[3])) for s in steps}
+        options.head(drawn, options.title(group))
+        _finish(axes, image, ticks, "kept share of the layer (%)")
     return drawn
 
 
@@ -117,13 +117,9 @@ def overlap_map(
         image = axes.imshow(values, cmap="cividis", norm=norm, aspect="equal")
         shown = [names[key] for key in ranked]
         _labels(axes, shown, shown, options, square=True)
-        axes.set_title(f"{group[0]}, {group[1]}: {group_title(group)}", loc="right")
-        bar = drawn.colorbar(image, location="bottom", shrink=0.7, aspect=40, pad=0.01)
-        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1) if t >= max(lowest, 0.01)]
-        bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
-        bar.ax.minorticks_off()
-        bar.set_label("Jaccard index (below the diagonal: expected)")
-        bar.outline.set_visible(False)
+        ticks = {t: f"{t:g}" for t in _steps(max(lowest, 0.01))}
+        options.head(drawn, options.title(group))
+        _finish(axes, image, ticks, "Jaccard index (below: expected)")
     return drawn
 
 
@@ -215,6 +211,22 @@ def _labels(
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+
+
+def _finish(axes: Axes, image: AxesImage, ticks: Mapping[float, str], label: str) -> None:
+    """Add the colours' bar below the names of the columns."""
+    bar = axes.figure.colorbar(image, location="bottom", shrink=0.8, aspect=40, pad=0.03)
+    bar.set_ticks(list(ticks), labels=list(ticks.values()))
+    bar.ax.minorticks_off()
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+
+
+def _steps(lowest: float) -> list[float]:
+    """Round numbers from `lowest` to 1, for an axis of their logarithm."""
+    fine = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+    coarse = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+    return [t for t in (fine if lowest > 0.1 else coarse) if t >= lowest]
 
 
 def _share(share: float) -> str:

@@ -9,6 +9,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 Point = tuple[float, float, str]
+Segment = tuple[tuple[float, float], tuple[float, float]]
 GAP = 3.0  # points between a mark and its name
 # directions in the order in which they are tried: (x, y, horizontal, vertical alignment)
 SIDES = (
@@ -19,11 +20,18 @@ SIDES = (
 )
 
 
-def place(axes: Axes, points: Sequence[Point], others: Sequence[Point], size: float) -> int:
+def place(
+    axes: Axes,
+    points: Sequence[Point],
+    others: Sequence[Point],
+    size: float,
+    lines: Sequence[Segment] = (),
+) -> int:
     """Write the names of `points` (x, y, name), the first ones first; returns how many had room.
 
-    The figure's layout must be final (`canvas.settle`). A name covers no other name and no mark,
-    `others` included, and does not leave the axes; one that finds no such place is left out.
+    The figure's layout must be final (`canvas.settle`). A name covers no other name, no mark,
+    `others` included, and none of the upright or level `lines`, and does not leave the axes; one
+    that finds no such place is left out.
     """
     figure = axes.get_figure(root=True)
     if figure is None or not isinstance(figure.canvas, FigureCanvasAgg):
@@ -33,6 +41,7 @@ def place(axes: Axes, points: Sequence[Point], others: Sequence[Point], size: fl
     frame = axes.get_window_extent(renderer).padded(1)
     marks = [axes.transData.transform((x, y)) for x, y, _ in (*points, *others)]
     taken = [Bbox([[x - radius, y - radius], [x + radius, y + radius]]) for x, y in marks]
+    taken += [Bbox(axes.transData.transform(line)).padded(0.5) for line in lines]
     placed = 0
     for x, y, name in points:
         for dx, dy, ha, va in SIDES:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from advprune.report.figures.canvas import DEFAULT, Options, look, named
 from advprune.report.figures.style import REST, Style
-from advprune.report.records import LARGEST_SPREAD, Group, Record, across_seeds, group_title
+from advprune.report.records import LARGEST_SPREAD, Group, Record, across_seeds
 
 SHORT = 26  # letters of a name: at column width the intervals need the rest
 INK, FAINT = "#3c3c3c", "#8c8c8c"
@@ -112,7 +112,9 @@ def legend(
         handles.append((Line2D([], [], ls="", marker="o", ms=1.5, mew=0, color=INK), "one seed"))
     handles += [(Line2D([], [], ls="", **ATTACKS[key][1]), ATTACKS[key][0]) for key in attacks]
     if others:
-        handles.append((Line2D([], [], color=REST, lw=1), f"{others} other methods"))
+        handles.append(
+            (Line2D([], [], color=REST, lw=1), f"{others} other method{'s' * (others > 1)}")
+        )
     lines, told = zip(*handles, strict=True)
     figure.legend(
         lines,
@@ -135,12 +137,13 @@ def figure(
     members = options.chosen(members)
     ranked = entries(members)
     with matplotlib.rc_context(options.settings):
-        size = (options.inches(), 1.15 * options.line * max(len(ranked), 3) + 6 * options.line)
+        lines = 1.2 * max(len(ranked), 3) + 7.5 + 2 * bool(options.note)
+        size = (options.inches(), lines * options.line)
         drawn = Figure(figsize=size, layout="constrained")
         axes = drawn.subplots()
         draw(axes, ranked, look(members, methods), named(members, methods, SHORT))
         axes.set(xlim=(0, 101))
-        axes.set_title(f"{group[0]}, {group[1]}: {group_title(group)}", loc="right")
+        options.head(drawn, options.title(group))
         axes.set_xlabel(f"Accuracy at ε = {members[0]['eps_text']} (%)")
         legend(drawn, list(ATTACKS), any(len(entry.seeds) > 1 for entry in ranked))
     return drawn

@@ -54,6 +54,14 @@ def read(
     )
 
 
+def note(folder: Path) -> str:
+    """What stands above figures of a run that is not complete, whose tables these are."""
+    about = folder / "README.md"
+    if not (folder / "unfinished.csv").is_file() or not about.is_file():
+        return ""
+    return about.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
 def of_run(folder: Path) -> Tables:
     """Tables of a run's folder; `leaderboard.csv` is enough, the rest is used where it is there."""
     names = ("models.csv", "leaderboard.csv")

@@ -32,7 +32,8 @@ ORDER = (
 )
 REFERENCE_DASHES = DASHES[1:]
 DENSE = "dense"  # the kind of nets that are not pruned; the others are the keys of references
-GREYS = {DENSE: "#6e6e6e", "global_magnitude": "#9a9a9a", "lwm": "#3c3c3c", "random": "#858585"}
+# greys alone are hard to tell apart: each kind begins with another dash and marker too
+GREYS = {DENSE: "#111111", "lwm": "#4a4a4a", "random": "#787878", "global_magnitude": "#a0a0a0"}
 REST = "#cfcfcf"  # a curve that is not highlighted
 SETTINGS: dict[Any, Any] = {
     "font.family": FONT,
@@ -40,6 +41,8 @@ SETTINGS: dict[Any, Any] = {
     "axes.titlesize": 7.5,
     "axes.labelsize": 7.5,
     "axes.linewidth": 0.6,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.05,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -99,8 +102,9 @@ def _reference(kind: str, place: int) -> Style:
     turn, dash = divmod(place, len(REFERENCE_DASHES))
     if turn >= len(MARKERS):
         raise UserError(f"figures can tell {place} variants of {kind} apart, and no more")
-    marker = MARKERS[(dash + turn) % len(MARKERS)]
-    return Style(GREYS[kind], REFERENCE_DASHES[dash], marker)
+    first = list(GREYS).index(kind)
+    marker = MARKERS[(first + dash + turn) % len(MARKERS)]
+    return Style(GREYS[kind], REFERENCE_DASHES[(first + dash) % len(REFERENCE_DASHES)], marker)
 
 
 def labels(names: Mapping[str, str], most: int = LONGEST) -> dict[str, str]:

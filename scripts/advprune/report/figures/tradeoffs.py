@@ -19,9 +19,10 @@ from advprune.report.figures.canvas import (
     named,
 )
 from advprune.report.figures.curves import HIGHLIGHTED
-from advprune.report.figures.scatter import Panel, best, scatter
+from advprune.report.figures.scatter import FRONT, Panel, best, scatter
 from advprune.report.figures.style import REST, Style
 from advprune.report.records import (
+    STRUCTURES,
     Group,
     Record,
     across_seeds,
@@ -31,13 +32,14 @@ from advprune.report.records import (
 
 COSTS = {
     "one_compact_ms": "Latency of one image (ms)",
-    "compact_macs": "Multiply-accumulates",
+    "compact_macs": "MACs of one image",
     "nonzero": "Weights that are left",
     "epochs": "Epochs of training",
 }
 ACCURACIES = ("worst_accuracy", "clean_accuracy")
+# differences of a cost that say nothing: noise of the clock, and rounding within layers
+EQUAL = {"one_compact_ms": 0.1, "compact_macs": 0.01, "nonzero": 0.01, "epochs": 0.0}
 FEWEST = 3  # values of a cost without which there is no trade-off to see
-FRONT = "#8c8c8c"
 CAPTIONS = {
     "sparsity": (
         "Worst case of both attacks against sparsity, means over seeds, the lowest and highest "
@@ -49,13 +51,15 @@ CAPTIONS = {
         "Worst case of both attacks against accuracy on clean images, means over seeds. Joined by "
         "steps: the Pareto front, of pruned nets that no other beats in both; they and the dense "
         "net have their names where there is room. The best methods are highlighted, the rest is "
-        "grey; `below`: nets with less than half of the best worst case, which are not drawn."
+        "grey. “below”: nets with less than a quarter of the best worst case, which are not drawn. "
+        "The front is one of means: neighbours on and beside it need not differ."
     ),
     "cost": (
         "Worst case of both attacks against what a net costs, over all its structures and "
         "sparsities, means over seeds. Joined by steps: the Pareto front, of pruned nets that no "
-        "cheaper one beats; those have their names and sparsities where there is room. `below`: "
-        "nets with less than half of the best worst case, which are not drawn. Latency and "
+        "cheaper one beats, those have their names and sparsities where there is room. Costs count "
+        "as equal that differ by less than a tenth (latency) or a hundredth (operations, weights). "
+        "“below”: nets with less than a quarter of the best worst case, not drawn. Latency and "
         "multiply-accumulates are those of the compact net, in which removed units are gone and "
         "single weights are not."
     ),
@@ -119,6 +123,7 @@ def sparsity_figure(
         for axes in list(drawn.axes)[len(panels) :]:
             axes.set_axis_off()
         drawn.supylabel("Worst case (%)", fontsize="medium")
+        options.head(drawn)
         shown_names = named(rows, methods)
         legend(drawn, [(styles[key], shown_names[key]) for key in used], across)
     return drawn
@@ -151,17 +156,20 @@ def cost_figure(
     rows = [r for r in options.chosen(rows) if (r["dataset"], r["arch"]) == setting]
     table = means(rows)
     panels = [
-        Panel(table[table[key].notna()], key, ", ".join(setting), COSTS[key], told=True)
+        Panel(table[table[key].notna()], key, "", COSTS[key], told=True, equal=EQUAL[key])
         for key in COSTS
         if len(table) and table[key].nunique() >= FEWEST
     ]
-    return scatter(panels, rows, methods, options, most=2) if panels else None
+    if not panels:
+        return None
+    return scatter(panels, rows, methods, options, most=2, title=", ".join(setting))
 
 
 def _settings(table: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
     """The rows by dataset, net and structure, in order."""
     keys = table["group"].map(lambda group: group[:3])
-    return [(key, table[keys == key]) for key in dict.fromkeys(sorted(keys))]
+    order = sorted(set(keys), key=lambda key: (*key[:2], STRUCTURES.index(key[2])))
+    return [(key, table[keys == key]) for key in order]
 
 
 def _against_sparsity(

@@ -26,14 +26,25 @@ def curves() -> dict[str, Any]:
     """Security evaluation curves; empty datasets `curves`, `points`, `legend` and `radius`.
 
     `curves` has a row per method, part and perturbation: m, part ("within" or "beyond" the radius),
-    x, y, lo, hi (per cent), kind ("chosen", "reference", "dense", "grey"), colour, dash. `points`
-    has m, x, y, attack ("HO-FMN" or "worst"), colour, shape; `legend` has rank, text, colour,
-    shape; `radius` one row with eps.
+    x, y, lo, hi (per cent), kind ("chosen", "reference", "dense", "grey"), colour, dash, and
+    `banded`: whether its band is always drawn, and not only under the pointer. `points` has m, x,
+    y, attack ("HO-FMN" or "worst"), colour, shape; `legend` has rank, text, colour, shape, dash;
+    `radius` one row with eps.
     """
     compiled: dict[str, Any] = vl_convert.vegalite_to_vega(_looking(_chart()).to_dict())
     for axis in compiled["axes"]:  # titles cannot be parameters in Vega-Lite
         if title := {"x_title": "x_title", "y_title": "y_title"}.get(axis.get("title", "")):
             axis["title"] = {"signal": title}
+    for mark in compiled["marks"]:  # nor have rules places of their own
+        if mark["type"] == "rule" and mark["from"]["data"] == "legend":
+            mark["encode"]["update"] = {
+                "x": {"signal": "width + 8"},
+                "x2": {"signal": "width + 34"},
+                "y": {"signal": "14 + 16 * datum.rank"},
+                "stroke": {"field": "colour"},
+                "strokeDash": {"field": "dash"},
+                "strokeWidth": {"value": 1.8},
+            }
     return compiled
 
 
@@ -59,7 +70,7 @@ def _chart() -> Any:
         "x:Q",
         title="x_title",
         scale=alt.Scale(nice=False, zero=True),
-        axis=alt.Axis(tickCount=8),
+        axis=alt.Axis(tickCount=8, labelFlush=False),
     )
     y = alt.Y("y:Q", title="y_title", scale=alt.Scale(domain=[0, 100]))
     curves = alt.Chart(alt.NamedData(name="curves"))
@@ -68,7 +79,7 @@ def _chart() -> Any:
     hovered = "datum.m === hover"
     width = alt.condition(hovered, alt.value(3.2), alt.value(1.8))
     bands = (
-        curves.transform_filter("datum.kind === 'chosen'")
+        curves.transform_filter("datum.banded || (datum.m === hover && datum.kind !== 'grey')")
         .mark_area(opacity=0.13, clip=True)
         .encode(x=x, y=alt.Y("lo:Q", title="y_title"), y2="hi:Q", color=colour, detail=method)
     )
@@ -149,19 +160,20 @@ def _legend() -> list[alt.Chart]:
     entries = alt.Chart(alt.NamedData(name="legend"))
     colour = alt.Color("colour:N", scale=None)
     height = alt.expr("14 + 16 * datum.rank")
+    sample = entries.mark_rule().encode(color=colour)  # `curves` says where, and how it is dashed
     symbol = entries.mark_point(
-        filled=True, size=46, opacity=1, x=alt.expr("width + 16"), y=height
+        filled=True, size=46, opacity=1, x=alt.expr("width + 21"), y=height
     ).encode(color=colour, shape=alt.Shape("shape:N", scale=None))
     text = entries.mark_text(
         align="left",
         baseline="middle",
         fontSize=11,
-        x=alt.expr("width + 27"),
+        x=alt.expr("width + 40"),
         y=height,
         color=INK,
         fontWeight=alt.expr("datum.m === hover ? 'bold' : 'normal'"),
     ).encode(text="text:N")
-    return [symbol, text]
+    return [sample, symbol, text]
 
 
 def history() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from advprune.report.page.details import Details
 from advprune.report.records import Identity, Record
 
 # the sections in the order in which a reader asks; those that are not named here come last
-ORDER = ("ranking", "best_known", "survey", "agreement", "released", "pruning", "tradeoffs")
+ORDER = ("survey", "ranking", "best_known", "agreement", "released", "pruning", "tradeoffs")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from advprune.base.errors import UserError
 from advprune.base.files import read_json
+from advprune.report.figures.tidy import in_order
 from advprune.report.records import IDENTITY, Identity, Record
 
 FIGURES = ("loss", "val_clean", "val_pgd")
@@ -122,7 +123,7 @@ def layers_of(audit: Mapping[str, Any], found: Details) -> Record:
     layers = audit.get("layers") or {}
     if not layers:
         return {}
-    names = list(layers)
+    names = sorted(layers, key=in_order)
     if names not in found.nets:
         found.nets.append(names)
     return {

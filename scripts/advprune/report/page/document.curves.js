@@ -1,6 +1,7 @@
 // Security evaluation curves of one group: dense nets and references always, the chosen methods in
 // colour, all others grey until they are chosen.
 const charts = {};
+const BANDS = 3; // more bands than these lie over one another
 
 function groupsWithCurves() {
   const found = new Set(rows.curve ? rows.group.filter((_, row) => rows.curve[row]) : []);
@@ -52,13 +53,15 @@ function figureData(group, list, chosen) {
   const scale = text.endsWith("/255") ? 255 : 1;
   const grid = groups[group].radii.map((radius) => radius * scale);
   const data = {curves: [], points: [], legend: [], radius: [{eps: eps * scale, text: `ε = ${text}`}]};
+  const few = chosen.length <= BANDS;
   for (const row of list) {
     const method = methods[rows.method[row]];
     const kind = isReference(row) ? method.kind : chosen.includes(method.key) ? "chosen" : "grey";
     const [mean, low, high] = rows.curve[row];
     const doubt = Boolean(at(rows, "doubt", row));
     grid.forEach((x, i) => {
-      const point = {m: method.key, x, y: mean[i], lo: low[i], hi: high[i], kind, colour: method.colour};
+      const point = {m: method.key, x, y: mean[i], lo: low[i], hi: high[i], kind, colour: method.colour,
+        banded: few && kind === "chosen"};
       const dash = kind === "grey" ? [] : method.dash;
       // at the radius a curve is both, so that its parts meet; radii are rounded
       if (x <= eps * scale * 1.001) data.curves.push({...point, part: "within", dash});
@@ -67,7 +70,7 @@ function figureData(group, list, chosen) {
       }
     });
     if (kind === "grey") continue;
-    const look = {m: method.key, colour: method.colour, shape: method.shape};
+    const look = {m: method.key, colour: method.colour, shape: method.shape, dash: method.dash};
     const at_eps = mean[grid.findIndex((x) => x >= eps * scale * 0.999)];
     data.points.push({...look, x: eps * scale, y: at_eps, attack: "HO-FMN"});
     const worst = at(rows, "worst", row);
@@ -94,7 +97,7 @@ async function drawCurves() {
   const list = drawn(group);
   const chosen = chosenOf(list);
   const {data, scale, norm} = figureData(group, list, chosen);
-  const beside = narrow() ? 0 : 200; // names stand beside the curves, on narrow screens below
+  const beside = narrow() ? 0 : 215; // names stand beside the curves, on narrow screens below
   const {dataset, arch, title} = groups[group];
   view.signal("title", `${dataset}, ${arch}: ${title}`);
   const unit = `${scale > 1 ? " · 255" : ""} (${norm.replace("Linf", "ℓ∞")})`;
@@ -189,7 +192,7 @@ async function exported(kind) {
 function buildCurves() {
   const place = document.getElementById("chart");
   if (!groupsWithCurves().length) return note("No curves were given.");
-  place.addEventListener("pointermove", showPoint);
+  for (const type of ["pointerenter", "pointermove"]) place.addEventListener(type, showPoint);
   place.addEventListener("pointerleave", () => {
     document.getElementById("tip").hidden = true;
     hover("");

@@ -5,7 +5,9 @@ JSON from which its scripts make text, and the rest is escaped by Jinja.
 """
 
 import base64
+import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from advprune.base.errors import UserError
 from advprune.base.files import write_text
 from advprune.evaluation.significance import FEWEST_SEEDS, LEVEL
-from advprune.report.answers.section import Section
+from advprune.report.answers.section import Picture, Section
 from advprune.report.costs import measured_on
 from advprune.report.marks import MARKS
 from advprune.report.page import about, chart, data
@@ -23,9 +25,11 @@ from advprune.report.page.methods import FIDELITY
 from advprune.report.records import LARGEST_SPREAD, NOT_AVAILABLE, Record
 
 MOST_DETAILS = 200  # models whose details are in the page itself; those of more are files of a site
+COLUMN = 300  # points: wider figures get the page's width
 MOST_PICTURES = 6  # figures of thin ice in the page itself
 LINKS = {
     "leaderboard.csv": "all numbers",
+    "models.csv": "tidy",
     "comparison.csv": "comparison",
     "costs.csv": "costs",
     "provenance.csv": "provenance",
@@ -35,6 +39,7 @@ LINKS = {
     "unfinished.csv": "what is not done",
     "curves.pdf": "curves (PDF)",
     "leaderboard.tex": "LaTeX tables",
+    "survey.tex": "survey's layout",
     "configuration.yaml": "configuration",
 }
 
@@ -118,17 +123,23 @@ def _runs(evaluations: Sequence[Record]) -> list[Record]:
 
 def _section(section: Section) -> Record:
     """A section with its figures as addresses: an image neither styles nor scripts the page."""
-    pictures = [
-        {"source": _address(p.svg.encode(), "svg+xml"), "alt": p.alt, "caption": p.caption}
-        for p in section.pictures
+    captions = [
+        {"caption": caption, "pictures": [_drawing(p) for p in pictures]}
+        for caption, pictures in groupby(section.pictures, key=lambda p: p.caption)
     ]
     return {
         "key": section.key,
         "title": section.title,
         "text": section.text,
-        "pictures": pictures,
+        "captions": captions,
         "grids": section.grids,
     }
+
+
+def _drawing(picture: Picture) -> Record:
+    width = re.search(r'width="([\d.]+)pt"', picture.svg)
+    wide = width is not None and float(width[1]) > COLUMN
+    return {"source": _address(picture.svg.encode(), "svg+xml"), "alt": picture.alt, "wide": wide}
 
 
 def _picture(path: Path) -> Record:

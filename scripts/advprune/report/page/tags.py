@@ -15,6 +15,7 @@ SHORT = {
     "transfer_failure": "transfer",
     "unconstrained_failure": "unbounded",
 }
+SQUARE = "Square Attack has decreased"  # how AutoAttack's warning begins
 DOUBTS = tuple(MARKS)  # marks that the verdicts are possibly too optimistic
 
 # (key of its explanation, kind, text, title)
@@ -38,14 +39,25 @@ def of(rows: Sequence[Record], level: str = "", spread: float = float("nan")) ->
         if marked:
             told = {r["seed"]: f"{MARKS[key][0]} {percent(r[key])} %" for r in marked}
             tags.append(_tag(key, "doubt", f"△ {SHORT[key]}", told, rows))
-    for key, column, name in (("says", "warnings", "warning"), ("training", "marks", "training")):
-        told = {r["seed"]: str(r[column]) for r in rows if r[column]}
+    for key, kind, name, said in (
+        ("says", "doubt", "warning", {r["seed"]: _warnings(r) for r in rows}),
+        ("training", "note", "training", {r["seed"]: str(r["marks"] or "") for r in rows}),
+    ):
+        told = {seed: text for seed, text in said.items() if text}
         if told:
-            tags.append(_tag(key, "doubt" if key == "says" else "note", f"△ {name}", told, rows))
+            tags.append(_tag(key, kind, f"△ {name}", told, rows))
     if spread > LARGEST_SPREAD + 1e-9:
         text = f"↕ {percent(spread)}"
         tags.append(("spread", "note", text, "best seed minus worst seed, in points"))
     return tags
+
+
+def _warnings(row: Record) -> str:
+    """What AutoAttack warns of, but for what the mark of Square alone has said already."""
+    said = str(row["warnings"] or "").split("; ")
+    if "square_alone" in str(row["reliability"]).split("; "):
+        said = [text for text in said if not text.startswith(SQUARE)]
+    return "; ".join(said)
 
 
 def doubted(rows: Sequence[Record]) -> bool:

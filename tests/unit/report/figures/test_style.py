@@ -47,6 +47,8 @@ def test_references_and_dense_nets_are_dashed_and_grey():
     for look in looks.values():
         assert len({look.colour[i : i + 2] for i in (1, 3, 5)}) == 1
         assert look.dash != "-"
+    kinds = [looks[key] for key in ("dense", *REFERENCES)]  # greys alone are too much alike
+    assert len({look.marker for look in kinds}) == len({look.dash for look in kinds}) == 4
 
 
 def test_more_than_can_be_told_apart_are_refused():

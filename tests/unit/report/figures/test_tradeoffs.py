@@ -26,6 +26,21 @@ def test_the_front_is_what_no_other_point_beats():
         assert [cost[i] for i in front] == sorted(cost[i] for i in front)
 
 
+def test_costs_that_say_nothing_make_no_front():
+    cost, gain = [1.00, 1.04, 2.0, 1.96], [10, 30, 40, 20]
+    assert scatter.pareto(cost, gain) == [0, 1, 2]
+    assert scatter.pareto(cost, gain, equal=0.05) == [1, 2]
+
+
+def test_collapsed_nets_are_named_under_the_axes_and_not_in_the_legend():
+    rows = records.records([evaluation(m, worst=w) for m, w in (("a", 0.4), ("b", 0.3))])
+    rows += records.records([evaluation(f"c{i}", worst=0.05) for i in range(5)])
+    figure = tradeoffs.clean_figure(rows, {})
+    assert figure.axes[0].get_xlabel().endswith("below: c0 5, c1 5, c2 5 and 2 more")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+    assert figure.axes[0].get_ylim()[0] > 5
+
+
 def test_means_are_over_seeds_without_a_flag():
     rows = [evaluation(worst=0.2), evaluation(seed=1, worst=0.4), failed(), dense()]
     rows.append(evaluation(seed=2, worst=0.9, status="flagged"))
@@ -53,6 +68,25 @@ def test_a_cost_with_too_few_values_is_no_panel():
         row["epochs"] = 10 * (i + 1)
     figure = tradeoffs.cost_figure(("digits", "resnet18"), rows, {})
     assert [axes.get_xlabel() for axes in figure.axes] == ["Epochs of training"]
+
+
+@pytest.mark.parametrize("font", [7, 10])
+def test_ticks_at_column_width_do_not_overlap(font):
+    rows = records.records([evaluation(m, worst=0.3 + i / 50) for i, m in enumerate("abc")])
+    for i, row in enumerate(rows):
+        row |= {"epochs": 10 * (i + 1), "nonzero": 18_700 * 3**i, "compact_macs": 400_000 + i}
+        row |= {"clean_accuracy": 0.975 + i / 130, "one_compact_ms": 0.231 + i / 40}
+    options = canvas.Options(width=3.5, font=font)
+    costs = tradeoffs.cost_figure(("digits", "resnet18"), rows, {}, options)
+    for figure in (costs, tradeoffs.clean_figure(rows, {}, options)):
+        renderer = figure.canvas.get_renderer()
+        for axes in (a for a in figure.axes if a.axison):
+            low, high = sorted(axes.get_xlim())
+            ticks = [t for t in axes.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+            boxes = [tick.label1.get_window_extent(renderer) for tick in ticks]
+            assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+            label = axes.xaxis.label.get_window_extent(renderer)
+            assert label.x0 >= 0 and label.x1 <= figure.bbox.x1
 
 
 def test_names_cover_neither_names_nor_marks():
