@@ -45,10 +45,10 @@ class Details:
 def read(evaluations: Iterable[Path], logs: Path) -> Details:
     """Details of all models of files `evaluations.json` (or `evaluation.json`) of a run.
 
-    `logs` is the run's folder of logs. What is not there, or no such file, is left out: the page
-    can do without.
+    `logs` is the run's folder of logs, and told from the checkout on: pages travel. What is not
+    there, or no such file, is left out: the page can do without.
     """
-    found, starts = Details(logs=str(logs)), dict[Path, dict[str, Record]]()
+    found, starts = Details(logs="/".join(logs.parts[-2:])), dict[Path, dict[str, Record]]()
     for path in evaluations:
         content = _json(path)
         gathered = isinstance(content, list)
