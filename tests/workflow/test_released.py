@@ -90,8 +90,8 @@ def test_sparsity_is_recounted_by_both_rules(run):
         assert "sparsity is" not in str(row["reason"])
     filters = rows.loc[["pwoa"]].query("structure == 'filters'").iloc[0]
     assert filters["sparsity_achieved"] == 0 and filters["constant_filters"] > 0
-    marks = table(made).set_index("method").loc["released-pwoa", "marks"]
-    assert "emit a constant" in (marks if isinstance(marks, str) else marks.iloc[0])
+    marks = table(made).query("method == 'released-pwoa' and structure == 'filters'")["marks"]
+    assert marks.dropna().str.contains("emit a constant").all() and marks.notna().any()
 
 
 def test_what_differs_from_the_published_figure_is_told_and_flagged(run):
@@ -128,7 +128,9 @@ def test_a_file_that_is_there_later_costs_no_other_row_anything(run):
     server.offer(item.file_id, path.read_bytes())
     made.snakemake("--cores", "2", "results/tiny/leaderboard.csv")
     assert (table(made)["status"] == "not available").sum() == len(BAD) - 1
-    late = table(made, "released").query("released_of == 'harp' and sparsity == 0.99")
+    late = table(made, "released").query(
+        "released_of == 'harp' and sparsity == 0.99 and arch == @item.net"
+    )
     (reason,) = late["reason"][late["status"] == "flagged"]  # its layers have lost equal shares
     assert "HARP's faulty export" in reason
     after = {path: path.stat().st_mtime_ns for path in before}
