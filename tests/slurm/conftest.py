@@ -18,7 +18,7 @@ SUBMITTED += ("pgd", "reliability", "costs")  # members of a group count as well
 # The profile as it is, but for what only depends on size: memory of one small machine, waiting.
 SMALL = [
     *("--slurm-init-seconds-before-status-checks", "4", "--latency-wait", "5"),
-    *("--default-resources", "runtime=10", "mem_mb=400"),
+    *("--default-resources", "runtime=10", "mem_mb=400", "steps=1"),
 ]
 
 
