@@ -69,6 +69,7 @@ def test_a_small_grid_runs_from_data_to_leaderboard(checkout, submit):
     assert len(jobs) == 7  # AutoAttack has two shards
     for name, job in asked.items():
         assert job.get("TresPerJob") == (None if name == "report" else "gres:gpu:1"), name
+        assert int(job["NumCPUs"]) <= 2, name
     table = pd.read_csv(checkout.folder / "results/tiny/leaderboard.csv")
     assert list(table["method"]) == ["hydra"]
     assert not run.checkout.planned()
