@@ -1,5 +1,19 @@
 # in:  what was found about all models        out: leaderboard (CSV, page, LaTeX), curves, tables
 
+TABLES = ["models.csv", "figures"]
+if CONFIG["evaluation"].get("other_attacks"):
+    TABLES += ["other_attacks.csv"]
+if CONFIG["evaluation"].get("corruptions"):
+    TABLES += ["corruptions.csv", "corruptions_means.csv"]
+# what the page has a section of, each with its table and figure
+SECTIONS = ["ranking", "best_known", "survey", "agreement", "pruning", "tradeoffs"]
+SECTIONS = [PATHS.section(key) for key in SECTIONS]
+# what there is even where no model can be had
+ALWAYS = [PATHS.summary(table) for table in ("costs.csv", "provenance.csv")]
+RELEASED_ROWS = [PATHS.section("released")] if PROTOCOL.released else []
+if PROTOCOL.released:
+    ALWAYS += [PATHS.summary("released.csv"), *RELEASED_ROWS]
+
 
 rule gather:
     """Gather findings about the models of one dataset and net: command lines have a limit."""
