@@ -149,7 +149,7 @@ def test_masks_beside_a_net_must_be_in_its_weights(tmp_path):
 
     synthetic("flyingbird-resnet18-authors", tmp_path / "net.pt", 16, change=holes)
     assert (converted(tmp_path / "net.pt").net.conv1.weight[0] == 0).all()
-    content = torch.load(tmp_path / "net.pt")
+    content = torch.load(tmp_path / "net.pt", weights_only=True)
     content["state_dict"]["conv1.weight"][0] = 1
     torch.save(content, tmp_path / "net.pt")
     with pytest.raises(UserError, match=r"its mask conv1\.weight_0 is not in the weight"):

@@ -77,6 +77,7 @@ def test_a_file_that_would_run_code_is_refused_unread(tmp_path, capsys):
 
 @pytest.mark.parametrize("lost", [40, 100_000])
 def test_a_file_of_the_old_format_that_lacks_its_end_is_not_whole(tmp_path, file, lost):
+    # written by this test a moment ago, with NumPy's scalars as its authors keep them
     state, path = torch.load(file, weights_only=False), tmp_path / "old.pt"
     torch.save(state, path, _use_new_zipfile_serialization=False)
     assert arrived(path).layout == "hydra-resnet18"
